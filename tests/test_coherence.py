@@ -1,0 +1,147 @@
+"Generated from nbs/11_coherence.ipynb: change the notebook, then `make export`."
+from types import SimpleNamespace
+from vad_ssl.consistency import l2_consistency
+import numpy as np
+import pytest
+import torch
+
+from vad_ssl.coherence import coherence_loss, exp_rampup, variance_mask
+
+
+@pytest.fixture
+def setup_1():
+    def naive_ring_mask(view1, view2, frames):
+        "One clip (t, h, w) and its second view; variance of `frames` neighbours on the ring, mean of both places."
+        t, half = len(view1), frames // 2
+        ring = list(view1) + list(view2[t - 2:0:-1])
+        n = len(ring)
+        var = [np.var([ring[(k + d) % n] for d in range(-half, half + 1)], axis=0) for k in range(n)]
+        return np.stack([(var[k] + var[(n - k) % n]) / 2 for k in range(t)])
+
+    g = torch.Generator().manual_seed(0)
+    one, two = torch.rand(2, 3, 1, 7, 9, 12, generator=g)
+    return SimpleNamespace(naive_ring_mask=naive_ring_mask, g=g, one=one, two=two)
+
+
+def test_one_pixel_worked_by_hand():
+    pixel = torch.tensor([0.0, 0, 0, 1, 1]).view(1, 1, 5, 1, 1)
+    mask = variance_mask(pixel, normalise=False)
+    assert mask.shape == (1, 1, 5, 1, 1)
+    assert mask[0, 0, 2].item() == pytest.approx(0.24)  # all five frames
+    assert mask[0, 0, 0].item() == 0  # at the end of the clip the window is cut: frames 1, 2, 3
+    assert mask[0, 0, 4].item() == pytest.approx(2 / 9)  # 0, 1, 1
+
+
+def test_the_ring_agrees_with_the_naive_loop(setup_1):
+    naive_ring_mask = setup_1.naive_ring_mask
+    one = setup_1.one
+    two = setup_1.two
+    for frames in (3, 5):
+        fast = variance_mask(one, two, frames, normalise=False)
+        slow = np.stack([naive_ring_mask(a[0].numpy(), b[0].numpy(), frames) for a, b in zip(one, two)])
+        np.testing.assert_allclose(fast[:, 0].numpy(), slow, atol=1e-6)
+
+
+def test_a_static_clip_has_no_variance_at_all():
+    still = torch.rand(2, 1, 1, 6, 5).expand(2, 1, 8, 6, 5)
+    assert variance_mask(still, still, normalise=False).eq(0).all()
+    assert variance_mask(still, still).eq(0).all()  # and scaling does not turn nothing into noise
+
+
+def test_scaling_maps_each_clip_to_zero_and_one(setup_1):
+    one = setup_1.one
+    two = setup_1.two
+    mask = variance_mask(one, two)
+    assert mask.shape == one.shape
+    assert mask.flatten(1).amin(1).eq(0).all() and mask.flatten(1).amax(1).eq(1).all()
+    assert torch.allclose(mask[:1], variance_mask(one[:1], two[:1]))  # a clip does not see its neighbours in the batch
+
+
+def test_the_views_are_interchangeable(setup_1):
+    one = setup_1.one
+    two = setup_1.two
+    torch.testing.assert_close(variance_mask(one, two), variance_mask(two.clone().index_copy_(
+        2, torch.tensor([0, 6]), one[:, :, [0, 6]]), one), atol=1e-6, rtol=0)  # but for the two ends, which view 1 provides
+
+
+def test_playing_a_clip_backwards_plays_its_mask_backwards(setup_1):
+    one = setup_1.one
+    two = setup_1.two
+    torch.testing.assert_close(variance_mask(one.flip(2), two.flip(2)), variance_mask(one, two).flip(2))
+
+
+def test_no_gradient_flows_into_the_mask(setup_1):
+    one = setup_1.one
+    two = setup_1.two
+    a = one.clone().requires_grad_()
+    mask = variance_mask(a, two)
+    assert not mask.requires_grad
+
+
+def test_odd_sizes_short_clips_and_low_precision(setup_1):
+    one = setup_1.one
+    two = setup_1.two
+    for shape in ((1, 1, 7, 96, 128), (2, 1, 1, 5, 5), (2, 1, 2, 5, 5), (1, 1, 32, 3, 3)):
+        a, b = torch.rand(2, *shape)
+        for second in (None, b):
+            assert variance_mask(a, second).shape == shape
+    low = variance_mask(one.bfloat16(), two.bfloat16())
+    assert low.dtype == torch.bfloat16 and (low.float() - variance_mask(one, two)).abs().max() < 0.05
+
+
+def test_an_even_window_is_refused(setup_1):
+    one = setup_1.one
+    two = setup_1.two
+    with pytest.raises(ValueError, match="odd number"):
+        variance_mask(one, two, frames=4)
+
+
+def test_five_frames_attend_to_more_pixels_than_three():
+    x = torch.zeros(1, 1, 8, 1, 32)
+    for k in range(8):
+        x[..., k, 0, 2 * k:2 * k + 12] = 1
+    assert (variance_mask(x, frames=5) > 0).sum() > (variance_mask(x, frames=3) > 0).sum()
+
+
+def test_the_ramp_agrees_with_published_numbers():
+    assert exp_rampup(0, 100) == pytest.approx(0.006737946999)
+    assert exp_rampup(50, 100) == pytest.approx(0.286504796860)
+    assert exp_rampup(30, 40) == pytest.approx(0.731615628947)
+    assert exp_rampup(100, 100) == exp_rampup(101, 100) == 1
+    assert exp_rampup(62, 100) < 0.5 < exp_rampup(63, 100)
+
+
+def test_the_coherence_loss_is_the_mixture_of_eq_3(setup_1):
+    one = setup_1.one
+    two = setup_1.two
+    plain, masked = l2_consistency(one, two), l2_consistency(one, two, variance_mask(one, two))
+    assert coherence_loss(one, two, 0.0).item() == pytest.approx(plain.item())
+    assert coherence_loss(one, two, 1.0).item() == pytest.approx(masked.item())
+    mixed = 0.3 * masked + 0.7 * plain
+    assert coherence_loss(one, two, 0.3).item() == pytest.approx(mixed.item(), rel=1e-5)
+
+
+def test_the_gradient_goes_through_the_error_and_not_through_the_mask(setup_1):
+    one = setup_1.one
+    two = setup_1.two
+    a = one.clone().requires_grad_()
+    coherence_loss(a, two, 1.0).backward()
+    torch.testing.assert_close(a.grad, 2 * variance_mask(one, two) * (one - two) / one.numel())
+
+
+def test_pixels_that_a_view_lost_cost_nothing(setup_1):
+    one = setup_1.one
+    two = setup_1.two
+    valid = torch.ones_like(one)
+    valid[..., :3] = 0
+    spoiled = two.clone()
+    spoiled[..., :3] = 5
+    assert coherence_loss(one, spoiled, 0.5, valid) == coherence_loss(one, two, 0.5, valid)
+
+
+def test_constant_maps_give_no_nan():
+    for value in (0.0, 0.5, 1.0):
+        a = torch.full((2, 1, 8, 6, 6), value, requires_grad=True)
+        loss = coherence_loss(a, a.detach().clone(), 0.7)
+        loss.backward()
+        assert loss == 0 and a.grad.isfinite().all()

@@ -1,0 +1,108 @@
+"Generated from nbs/10_consistency.ipynb: change the notebook, then `make export`."
+from types import SimpleNamespace
+from vad_ssl.views import invert
+from vad_ssl.views import random_view
+import math
+import numpy as np
+import pytest
+import torch
+
+from vad_ssl.consistency import js_divergence, l2_consistency
+
+
+@pytest.fixture
+def setup_1():
+    def naive_jsd(p, q):
+        total = 0.0
+        for a, b in zip(p, q):
+            m = (a + b) / 2
+            for v in (a, b):
+                if v > 0:
+                    total += v * math.log(v / m) / 2
+        return total
+
+    g = torch.Generator().manual_seed(0)
+    feat1, feat2 = torch.randn(2, 4, 9, 24, generator=g)
+    return SimpleNamespace(naive_jsd=naive_jsd, g=g, feat1=feat1, feat2=feat2)
+
+
+def test_the_divergence_worked_by_hand():
+    logits = lambda *p: torch.tensor([p]).clamp(min=1e-30).log()
+    assert js_divergence(logits(1, 0), logits(0.5, 0.5)).item() == pytest.approx(0.2158, abs=1e-4)
+    assert js_divergence(logits(1, 0), logits(0, 1)).item() == pytest.approx(math.log(2), abs=1e-6)
+
+
+def test_the_divergence_agrees_with_the_naive_loop(setup_1):
+    naive_jsd = setup_1.naive_jsd
+    feat1 = setup_1.feat1
+    feat2 = setup_1.feat2
+    pairs = zip(feat1.softmax(-1).flatten(0, 1).tolist(), feat2.softmax(-1).flatten(0, 1).tolist())
+    slow = [naive_jsd(p, q) for p, q in pairs]
+    assert js_divergence(feat1, feat2).item() == pytest.approx(sum(slow) / len(slow), rel=1e-5)
+
+
+def test_the_divergence_is_symmetric_zero_for_equal_views_and_never_above_ln_2(setup_1):
+    feat1 = setup_1.feat1
+    feat2 = setup_1.feat2
+    assert js_divergence(feat1, feat2) == pytest.approx(js_divergence(feat2, feat1).item(), rel=1e-6)
+    assert js_divergence(feat1, feat1) == 0
+    far = 1e4 * torch.eye(24)
+    assert js_divergence(far, far.roll(1, 0)).item() == pytest.approx(math.log(2), rel=1e-6)
+
+
+def test_the_gradient_of_the_divergence_is_finite_even_for_certain_and_opposite_views():
+    for scale in (0.0, 1.0, 1e4):
+        p = (scale * torch.eye(6)).requires_grad_()
+        js_divergence(p, scale * torch.eye(6).roll(1, 0)).backward()
+        assert p.grad.isfinite().all()
+
+
+def test_features_of_different_shape_are_refused():
+    with pytest.raises(ValueError, match="differ in shape"):
+        js_divergence(torch.zeros(2, 4), torch.zeros(2, 5))
+
+
+def test_two_pixels_worked_by_hand():
+    one, two = (torch.tensor(v).view(1, 1, 1, 1, 2) for v in ([0.9, 0.2], [0.5, 0.2]))
+    assert l2_consistency(one, two).item() == pytest.approx(0.08)  # (0.4 ** 2 + 0) / 2
+    assert l2_consistency(one, two, torch.tensor([0.5, 1.0]).view_as(one)).item() == pytest.approx(0.04)
+
+
+def test_the_loss_agrees_with_a_loop_over_pixels():
+    a, b, m = torch.rand(3, 2, 1, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    slow = sum(w * (u - v) ** 2 for u, v, w in zip(*(x.flatten().tolist() for x in (a, b, m)))) / a.numel()
+    assert l2_consistency(a, b, m).item() == pytest.approx(slow, rel=1e-5)
+
+
+def test_a_weighted_mean_agrees_with_published_numbers():
+    r = np.random.default_rng(1)
+    a, b, w = (torch.from_numpy(x.astype("float32")) for x in (
+        r.standard_normal((3, 1, 8, 6, 6)), r.standard_normal((3, 1, 8, 6, 6)), r.random((3, 1, 8, 6, 6))))
+    assert l2_consistency(a, b, w).item() == pytest.approx(1.0746166706, rel=1e-5)
+
+
+def test_a_perfectly_equivariant_detector_pays_nothing():
+    maps = torch.rand(3, 1, 4, 8, 10)
+    view = random_view(3, flip=1.0)
+    assert l2_consistency(maps, invert(view, maps.flip(-1))[0]) == 0  # the mirrored answer to the mirrored clip
+    assert l2_consistency(maps, maps.flip(-1)) > 0.05  # without the inverse, being right would be punished
+
+
+def test_the_gradient_pulls_both_views_together():
+    a, b = torch.full((1, 1, 1, 2, 2), 0.8, requires_grad=True), torch.full((1, 1, 1, 2, 2), 0.3, requires_grad=True)
+    l2_consistency(a, b).backward()
+    assert (a.grad > 0).all() and torch.equal(a.grad, -b.grad)  # descent lowers the higher and raises the lower
+
+
+def test_a_mask_without_the_channel_axis_is_refused():
+    with pytest.raises(ValueError, match="share one shape"):
+        l2_consistency(torch.zeros(2, 1, 3, 4, 4), torch.zeros(2, 1, 3, 4, 4), torch.zeros(2, 3, 4, 4))
+
+
+def test_on_probabilities_confident_pixels_are_left_in_peace():
+    pull = {}
+    for z0 in (0.5, 8.0):
+        z = torch.full((1, 1, 1, 1, 1), z0, requires_grad=True)
+        l2_consistency(z.sigmoid(), (z.detach() - 1).sigmoid()).backward()
+        pull[z0] = z.grad.abs().item()
+    assert pull[0.5] > 1e5 * pull[8.0]

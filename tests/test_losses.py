@@ -1,0 +1,107 @@
+"Generated from nbs/09_losses.ipynb: change the notebook, then `make export`."
+from types import SimpleNamespace
+import numpy as np
+import pytest
+import torch
+
+from vad_ssl.losses import dice_loss, growing_margin, localisation_loss, spread_loss
+
+
+@pytest.fixture
+def setup_1():
+    def naive_spread(activations, target, margin):
+        total = 0.0
+        for row, t in zip(activations.tolist(), target.tolist()):
+            for k, a_k in enumerate(row):
+                if k != t:
+                    total += max(margin - (row[t] - a_k), 0) ** 2
+        return total / len(target)
+    return SimpleNamespace(naive_spread=naive_spread)
+
+
+def test_spread_loss_worked_by_hand():
+    hand = spread_loss(torch.tensor([[0.6, 0.5, 0.1]]), torch.tensor([0]), 0.2)
+    assert hand.shape == () and hand.item() == pytest.approx(0.01, abs=1e-7)
+
+
+def test_spread_loss_agrees_with_the_naive_loop(setup_1):
+    naive_spread = setup_1.naive_spread
+    g = torch.Generator().manual_seed(0)
+    act, target = torch.rand(5, 24, generator=g), torch.randint(24, (5,), generator=g)
+    for margin in (0.2, 0.9):
+        assert spread_loss(act, target, margin).item() == pytest.approx(naive_spread(act, target, margin), rel=1e-5)
+
+
+def test_a_confident_right_answer_costs_nothing_and_moves_nothing():
+    act = torch.eye(4, requires_grad=True)
+    loss = spread_loss(act, torch.arange(4))
+    loss.backward()
+    assert loss == 0 and not act.grad.any()
+
+
+def test_spread_loss_pushes_the_true_class_up_and_its_rivals_down():
+    act = torch.full((2, 5), 0.5, requires_grad=True)
+    spread_loss(act, torch.tensor([1, 3])).backward()
+    truth = torch.nn.functional.one_hot(torch.tensor([1, 3]), 5).bool()
+    assert (act.grad[truth] < 0).all() and (act.grad[~truth] > 0).all()
+
+
+def test_one_target_a_clip_is_asked_for():
+    with pytest.raises(ValueError, match="one class a clip"):
+        spread_loss(torch.rand(3, 4), torch.tensor([0, 1]))
+
+
+def test_the_margin_grows_from_low_to_high_and_stays_there():
+    assert [round(growing_margin(e, 10), 3) for e in (0, 5, 10, 15)] == [0.2, 0.55, 0.9, 0.9]
+
+
+def test_dice_worked_by_hand():
+    certain = torch.tensor([100.0, -100.0, 100.0, -100.0]).view(1, 1, 1, 2, 2)
+    truth = torch.tensor([1.0, 1.0, 0.0, 0.0]).view(1, 1, 1, 2, 2)
+    assert dice_loss(certain, truth).item() == pytest.approx(0.4)
+
+
+def test_dice_agrees_with_published_numbers():
+    def reference(seed, shape, foreground):
+        r = np.random.default_rng(seed)
+        logits = (r.standard_normal(shape) * 2).astype("float32")
+        return torch.from_numpy(logits), torch.from_numpy((r.random(shape) < foreground).astype("float32"))
+    assert dice_loss(*reference(61, (1, 1, 4, 8, 8), 0.3)).item() == pytest.approx(0.6608340740, rel=1e-5)
+    assert dice_loss(*reference(62, (3, 1, 8, 16, 16), 0.2)).item() == pytest.approx(0.7171867490, rel=1e-5)
+    assert dice_loss(*reference(63, (2, 1, 8, 16, 16), 0.0)).item() == pytest.approx(0.9995074868, rel=1e-5)
+
+
+def test_dice_per_clip_notices_the_small_actor_that_dice_per_batch_forgets():
+    big, small = torch.zeros(1, 1, 1, 20, 20), torch.zeros(1, 1, 1, 20, 20)
+    big[..., 2:18, 2:18] = 1
+    small[..., 9:12, 9:12] = 1
+    truth = torch.cat([big, small])
+    found = torch.cat([big, torch.zeros_like(small)]) * 200 - 100
+    assert dice_loss(found, truth) < 0.02 and dice_loss(found, truth, per_clip=True) > 0.4
+
+
+def test_per_clip_and_per_batch_agree_for_one_clip():
+    logits, truth = torch.randn(1, 1, 3, 5, 7), torch.ones(1, 1, 3, 5, 7)
+    assert dice_loss(logits, truth) == dice_loss(logits, truth, per_clip=True)
+
+
+def test_losses_are_finite_where_everything_is_empty_or_full():
+    for value in (-100.0, 0.0, 100.0):
+        for truth in (torch.zeros(2, 1, 3, 4, 5), torch.ones(2, 1, 3, 4, 5)):
+            logits = torch.full_like(truth, value).requires_grad_()
+            loss = localisation_loss(logits, truth)
+            loss.backward()
+            assert loss.isfinite() and logits.grad.isfinite().all()
+
+
+def test_bfloat16_works_and_the_gradient_reaches_every_pixel():
+    logits = torch.zeros(2, 1, 3, 4, 5, dtype=torch.bfloat16, requires_grad=True)
+    truth = torch.zeros(2, 1, 3, 4, 5)
+    truth[:, :, :, 1:3, 1:3] = 1
+    localisation_loss(logits, truth).backward()
+    assert (logits.grad != 0).all()
+
+
+def test_a_mask_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match="one mask a map"):
+        dice_loss(torch.zeros(2, 1, 8, 4, 4), torch.zeros(2, 8, 4, 4))

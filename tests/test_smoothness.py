@@ -1,0 +1,93 @@
+"Generated from nbs/12_smoothness.ipynb: change the notebook, then `make export`."
+from types import SimpleNamespace
+import pytest
+import torch
+
+from vad_ssl.smoothness import gradient_mask, smoothness_loss
+
+
+@pytest.fixture
+def setup_1():
+    def naive_derivative(v):
+        last = len(v) - 1
+        return [v[1] - v[0]] + [(v[k + 1] - v[k - 1]) / 2 for k in range(1, last)] + [v[last] - v[last - 1]]
+
+    pixel = lambda *v: torch.tensor(v, dtype=torch.float32).view(1, 1, -1, 1, 1)
+    maps = torch.rand(2, 1, 7, 5, 6, generator=torch.Generator().manual_seed(0))
+    return SimpleNamespace(naive_derivative=naive_derivative, pixel=pixel, maps=maps)
+
+
+def test_the_flash_worked_by_hand(setup_1):
+    pixel = setup_1.pixel
+    mask = gradient_mask(pixel(0, 0, 0, 1, 0, 0, 0), normalise=False)
+    assert mask.shape == (1, 1, 7, 1, 1)
+    assert mask.flatten().tolist() == [0, 0.25, 0, 0.5, 0, 0.25, 0]
+
+
+def test_the_mask_agrees_with_the_naive_loop(setup_1):
+    naive_derivative = setup_1.naive_derivative
+    maps = setup_1.maps
+    columns = maps.flatten(3).transpose(2, 3).reshape(-1, 7).tolist()
+    slow = torch.tensor([[abs(v) for v in naive_derivative(naive_derivative(c))] for c in columns])
+    fast = gradient_mask(maps, normalise=False).flatten(3).transpose(2, 3).reshape(-1, 7)
+    torch.testing.assert_close(fast, slow)
+
+
+def test_a_steady_ramp_has_no_second_derivative():
+    ramp = torch.arange(8).float() / 8  # exact in binary
+    still = torch.rand(3, 1, 1, 4, 4).expand(3, 1, 8, 4, 4)
+    for calm in (ramp.view(1, 1, 8, 1, 1).expand(3, 1, 8, 4, 4), still):
+        assert gradient_mask(calm, normalise=False).eq(0).all()
+        assert gradient_mask(calm).eq(0).all()
+
+
+def test_a_parabola_has_a_constant_second_derivative_inside():
+    mask = gradient_mask(torch.arange(9).float().pow(2).view(1, 1, 9, 1, 1), normalise=False)
+    assert mask.flatten()[2:-2].eq(2).all()
+
+
+def test_the_sign_does_not_matter_and_time_may_run_backwards(setup_1):
+    maps = setup_1.maps
+    torch.testing.assert_close(gradient_mask(1 - maps), gradient_mask(maps))
+    torch.testing.assert_close(gradient_mask(maps.flip(2)), gradient_mask(maps).flip(2))
+
+
+def test_the_mask_carries_no_gradient_and_every_clip_is_scaled_alone(setup_1):
+    maps = setup_1.maps
+    mask = gradient_mask(maps.clone().requires_grad_())
+    assert not mask.requires_grad
+    assert mask.flatten(1).amin(1).eq(0).all() and mask.flatten(1).amax(1).eq(1).all()
+    assert torch.equal(mask[:1], gradient_mask(maps[:1]))
+
+
+def test_short_clips_odd_sizes_and_low_precision(setup_1):
+    maps = setup_1.maps
+    for shape in ((1, 1, 1, 4, 4), (1, 1, 2, 3, 5), (2, 1, 7, 9, 12)):
+        assert gradient_mask(torch.rand(shape)).shape == shape
+    assert gradient_mask(maps.bfloat16()).dtype == torch.bfloat16
+
+
+def test_a_lost_frame_dominates_the_mask_of_its_clip():
+    x = torch.zeros(1, 1, 8, 8, 24)
+    for k in range(8):
+        x[0, 0, k, 2:6, k:k + 12] = 1  # one pixel a frame
+    lost = x.clone()
+    lost[:, :, 4] = 0
+    weight = lambda m: gradient_mask(m, normalise=False)[0, 0, 4].sum()
+    assert weight(lost) > 2 * weight(x)
+
+
+def test_the_smoothness_loss_is_a_masked_squared_error_with_the_mask_held_fixed(setup_1):
+    maps = setup_1.maps
+    a, b = maps.clone().requires_grad_(), maps.roll(1, -1)
+    loss = smoothness_loss(a, b)
+    loss.backward()
+    assert loss.item() == pytest.approx((gradient_mask(maps) * (maps - b) ** 2).mean().item())
+    torch.testing.assert_close(a.grad, 2 * gradient_mask(maps) * (maps - b) / maps.numel())
+
+
+def test_constant_maps_give_no_nan():
+    a = torch.full((2, 1, 8, 4, 4), 0.5, requires_grad=True)
+    loss = smoothness_loss(a, torch.zeros_like(a))
+    loss.backward()
+    assert loss == 0 and not a.grad.any()

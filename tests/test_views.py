@@ -1,0 +1,120 @@
+"Generated from nbs/05_views.ipynb: change the notebook, then `make export`."
+from types import SimpleNamespace
+import pytest
+import torch
+
+from vad_ssl.views import apply, flip_where, invert, random_view, shift, strong_view, zoom
+
+
+@pytest.fixture
+def setup_1():
+    def naive_flip(clips, flip):
+        out = clips.clone()
+        for i in range(len(clips)):
+            if flip[i]:
+                out[i] = clips[i].flip(-1)
+        return out
+
+    x = torch.randn(3, 2, 5, 6, 7, generator=torch.Generator().manual_seed(0))
+    some = torch.tensor([True, False, True])
+    return SimpleNamespace(naive_flip=naive_flip, x=x, some=some)
+
+
+def test_flip_where_agrees_with_the_naive_loop(setup_1):
+    naive_flip = setup_1.naive_flip
+    x = setup_1.x
+    some = setup_1.some
+    assert torch.equal(flip_where(x, some, -1), naive_flip(x, some))
+
+
+def test_flipping_twice_is_the_identity_bit_for_bit(setup_1):
+    x = setup_1.x
+    some = setup_1.some
+    for axis in (-1, -2, 2):
+        assert torch.equal(flip_where(flip_where(x, some, axis), some, axis), x)
+
+
+def test_a_shift_worked_by_hand():
+    row = torch.tensor([1.0, 2.0, 3.0]).view(1, 1, 1, 1, 3)
+    right = torch.tensor([[0, 1]])
+    assert shift(row, right).flatten().tolist() == [0, 1, 2]
+    assert shift(shift(row, right), -right).flatten().tolist() == [1, 2, 0]
+
+
+def test_a_shift_agrees_with_rolling_and_blanking_one_clip_at_a_time(setup_1):
+    x = setup_1.x
+    by = torch.tensor([[2, -1], [0, 0], [-3, 4]])
+    for i, (dy, dx) in enumerate(by.tolist()):
+        rolled = x[i].roll((dy, dx), (-2, -1))
+        rows, cols = torch.arange(6), torch.arange(7)
+        rolled[..., (rows - dy < 0) | (rows - dy >= 6), :] = 0
+        rolled[..., (cols - dx < 0) | (cols - dx >= 7)] = 0
+        assert torch.equal(shift(x, by)[i], rolled)
+
+
+def test_zooming_by_two_doubles_a_square():
+    square = torch.zeros(1, 1, 1, 16, 16)
+    square[..., 6:10, 6:10] = 1
+    assert zoom(square, torch.tensor([2.0])).sum().item() == pytest.approx(64, rel=0.05)  # 4 x 4 becomes 8 x 8
+    assert torch.equal(zoom(square, torch.tensor([1.0])) > 0.5, square > 0.5)
+
+
+@pytest.fixture
+def setup_2():
+    torch.manual_seed(0)
+    clips = torch.rand(4, 3, 7, 24, 31)
+    masks = (torch.rand(4, 1, 7, 24, 31) > 0.7).float()
+    return SimpleNamespace(clips=clips, masks=masks)
+
+
+def test_the_inverse_is_bit_exact_for_flips_shifts_and_reversal(setup_2):
+    masks = setup_2.masks
+    torch.manual_seed(1)
+    view = random_view(4, flip=0.5, reverse=0.5, reach=5)
+    back, valid = invert(view, apply(view, masks, spatial_only=True))
+    assert back.shape == masks.shape and valid.shape == (4, 1, 7, 24, 31)
+    assert torch.equal(back * valid, masks * valid)
+    lost = 1 - valid.mean()
+    assert 0 < lost < 0.5  # shifts lose a border, and the mask says so
+
+
+def test_valid_pixels_are_exactly_those_that_a_shift_keeps():
+    view = random_view(1, flip=0.0)._replace(by=torch.tensor([[2, -3]]))
+    _, valid = invert(view, torch.zeros(1, 1, 1, 10, 10))
+    kept = torch.zeros(10, 10)
+    kept[:8, 3:] = 1  # moved down by 2 and left by 3: the last two rows and the first three columns left the frame
+    assert torch.equal(valid[0, 0, 0], kept)
+
+
+def test_the_inverse_of_a_zoom_is_close_on_a_smooth_map():
+    smooth = torch.sin(torch.linspace(0, 3, 40))[:, None] * torch.sin(torch.linspace(0, 3, 48))
+    maps = smooth.expand(2, 1, 3, 40, 48)
+    view = random_view(2, flip=0.5)._replace(factor=torch.tensor([1.15, 0.9]))
+    back, valid = invert(view, apply(view, maps, spatial_only=True))
+    assert ((back - maps).abs() * valid).max() < 0.01
+    assert 0.6 < valid[0].mean() < 0.85 and valid[1].mean() > 0.9  # enlarging by 1.15 loses 1 - 1 / 1.15 ** 2 = 24%
+
+
+def test_recolouring_moves_nothing_and_stays_in_range(setup_2):
+    clips = setup_2.clips
+    masks = setup_2.masks
+    view = random_view(4, flip=0.0, colour=1.0)
+    assert torch.equal(apply(view, masks, spatial_only=True), masks)
+    out = apply(view, clips)
+    assert out.shape == clips.shape and 0 <= out.min() and out.max() <= 1
+    assert (out - clips).abs().mean() > 0.02
+
+
+def test_the_gradient_flows_back_through_the_inverse():
+    view = random_view(2, flip=1.0, reverse=1.0)._replace(by=torch.tensor([[1, 0], [0, 1]]))
+    maps = torch.rand(2, 1, 3, 5, 6, requires_grad=True)
+    back, valid = invert(view, maps)
+    (back * valid).sum().backward()
+    assert maps.grad.sum() == valid.sum()  # one for every known pixel, none for the others
+
+
+def test_the_same_seed_draws_the_same_view():
+    torch.manual_seed(7)
+    first = strong_view(3, 56)
+    torch.manual_seed(7)
+    assert all(torch.equal(a, b) for a, b in zip(first, strong_view(3, 56)))
