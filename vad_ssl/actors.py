@@ -6,9 +6,10 @@
 __all__ = ['ACTIONS', 'motion', 'skeleton', 'cover', 'texture', 'paint', 'figure', 'place', 'scenery', 'camera', 'box_of',
            'shifted', 'draw_video', 'write_one', 'make_actors', 'cache_folder', 'actors']
 
-# %% ../nbs/03_actors.ipynb #69d0b571
+# %% ../nbs/03_actors.ipynb #bd5117d5
 import os
 import shutil
+import signal
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -263,7 +264,7 @@ def make_actors(
         (part / "videos" / action).mkdir(parents=True, exist_ok=True)
     jobs = [(part, seed, action, group) for action in ACTIONS for group in range(1, train + test + 1)]
     try:
-        with ProcessPoolExecutor(workers) as pool:
+        with ProcessPoolExecutor(workers, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as pool:
             made = dict(tqdm(pool.map(write_one, jobs, chunksize=8), "drawing videos", len(jobs), leave=False))
         is_test = lambda name: int(name.split("_g")[1][:2]) <= test  # as in UCF-101, the first groups are the test set
         save_annotations(part, made, [name for name in made if is_test(name)])

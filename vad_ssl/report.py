@@ -67,15 +67,16 @@ def curves(
 ):  # matplotlib figure
     "Training losses of every method, one panel a term."
     import matplotlib.pyplot as plt
-    terms = list(dict.fromkeys(c for log in logs.values() for c in log.columns if c not in ("epoch", "lr", "seconds")))
-    fig, axes = plt.subplots(1, len(terms), figsize=(2.4 * len(terms), 2.4), squeeze=False)
+    terms = list(dict.fromkeys(c for log in logs.values() for c in log.columns if log[c].any()))
+    terms = [term for term in terms if term not in ("epoch", "lr", "seconds")]
+    fig, axes = plt.subplots(1, len(terms), figsize=(2.6 * len(terms), 2.4), squeeze=False)
     for ax, term in zip(axes[0], terms):
-        for method, log in logs.items():
+        for k, (method, log) in enumerate(logs.items()):
             if term in log:
-                ax.plot(log["epoch"], log[term], label=method)
+                ax.plot(log["epoch"], log[term], f"C{k}", label=method)
         ax.set_title(term, fontsize=9)
         ax.set_xlabel("epoch", fontsize=8)
-    axes[0, -1].legend(fontsize=7)
+    axes[0, 0].legend(fontsize=7)
     fig.tight_layout()
     return fig
 
@@ -152,7 +153,9 @@ def write_report(
                                                            f"{video.action}: frame, truth, prediction, attention masks.")
     for name, (data, _) in pictures.items():
         (out / name).write_bytes(data)
-    shown = scores.drop(columns=["run", "videos"])
+    shown = scores[[c for c in scores if c.endswith(("method", "_20", "_50", "accuracy", "seconds"))]]
+    shown = shown.rename(columns=lambda c: c.replace("_map_", "-mAP@0.").replace("strict_", "strict ").replace("@0.20", "@0.2")
+                         .replace("@0.50", "@0.5"))
     first = runs[0]
     about = (f"Both arms saw the same labels ({first.label_fraction:.0%} of the training videos, seed {first.seed}), the same "
              "augmentations and the same number of steps. Scores in percent: the paper's localisation protocol at overlap "

@@ -44,12 +44,14 @@ def split_labelled(
     by_group: bool = True,  # clips cut from one source video stay on one side
 ) -> tuple[list[Video], list[Video]]:  # labelled; unlabelled, without annotations
     "Rank once per class and take a prefix: 5% lies in 10% lies in 20%. At least one (film) a class."
-    if not 0 < fraction <= 1: raise ValueError(f"label fraction {fraction} is not in (0, 1]. Give 0.2 for 20%.")
+    if not 0 < fraction <= 1:
+        raise ValueError(f"label fraction {fraction} is not in (0, 1]: give 0.2 for 20%.")
     videos, chosen = [v for v in videos if v.split != "test"], set()
     for label in sorted({v.label for v in videos if v.label >= 0}):
-        units = ranked([v for v in videos if v.label == label], np.random.default_rng([seed, label]), by_group)
+        rng = np.random.default_rng([seed, label])
+        units = ranked([v for v in videos if v.label == label], rng, by_group)
         sizes = np.cumsum([len(u) for u in units])
-        nearest = int(np.abs(sizes - fraction * sizes[-1]).argmin())  # how many films come closest to the fraction
+        nearest = int(np.abs(sizes - fraction * sizes[-1]).argmin())  # how many films come closest
         chosen |= {v.name for unit in units[:nearest + 1] for v in unit}
     return [v for v in videos if v.name in chosen], [strip(v) for v in videos if v.name not in chosen]
 
@@ -74,12 +76,12 @@ def read_manifest(
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)[["name", "subset"]]
     except Exception as e:  # not a table, or another one
-        raise DataError(f"{path}: not a manifest ({type(e).__name__}). It needs the columns name, subset.") from e
+        raise DataError(f"{path}: not a manifest ({type(e).__name__}). It needs columns name, subset.") from e
     known, odd = {v.name: v for v in videos}, sorted(set(table.subset) - {"labelled", "unlabelled"})
     lost, twice = [n for n in table.name if n not in known], table.name[table.name.duplicated()].tolist()
     if odd: raise DataError(f"{path}: subset {odd[0][:40]!r} is neither labelled nor unlabelled. Correct it.")
     if twice: raise DataError(f"{path}: {twice[0][:60]!r} stands there twice. Remove one.")
-    if lost: raise DataError(f"{path}: {len(lost)} videos such as {lost[0][:60]!r} are not in this data set. Use its own.")
+    if lost: raise DataError(f"{path}: {len(lost)} videos not in the data, as {lost[0][:60]!r}. Use its own.")
     pick = lambda subset: [known[n] for n in table.name[table.subset == subset]]
     return pick("labelled"), [strip(v) for v in pick("unlabelled")]
 
@@ -115,7 +117,7 @@ class Clips(Dataset):
         return int(np.random.default_rng([self.seed, 0, turn]).permutation(len(self.videos))[place])
 
     def __getitem__(self, key: int | tuple[int, int]) -> dict:
-        "clip uint8 (3, t, h, w), index; if labelled mask bool (1, t, h, w), label. `key`: item or (epoch, item)."
+        "clip uint8 (3, t, h, w), index; if labelled mask bool (1, t, h, w), label. Key: i or (epoch, i)."
         epoch, i = key if isinstance(key, tuple) else (self.epoch, key)
         if not 0 <= i < self.length: raise IndexError(i)
         first, bad = self.order(epoch * self.length + i), []
@@ -161,13 +163,15 @@ class Pairs:
         for loader in filter(None, self.loaders): loader.batch_sampler.epoch = epoch
 
     def __iter__(self) -> Iterator[tuple[dict, dict | None]]:
-        streams = [iter(loader) if loader else itertools.repeat(None) for loader in self.loaders]
+        streams, stop = [iter(loader) if loader else itertools.repeat(None) for loader in self.loaders], ""
         try:
             for pair in zip(*streams):
                 for batch in filter(None, pair): self.note(batch.pop("bad"))
                 yield pair
-        except VideoError as e:  # from a worker it arrives with its whole history
-            raise VideoError(str(e).strip().splitlines()[-1].removeprefix("vad_ssl.video.VideoError: ")) from None
+        except VideoError as e: stop = str(e).strip().splitlines()[-1]  # a worker's comes with its history
+        if stop:
+            del streams  # or the traceback would keep the workers alive
+            raise VideoError(stop.removeprefix("vad_ssl.video.VideoError: "))
 
     def note(self, bad: list[str]):
         "Count and name skipped videos; stop when there are too many."
@@ -176,8 +180,8 @@ class Pairs:
             if line and name not in self.bad: warnings.warn(f"skipped {line}")
             if line: self.bad[name] = self.bad.get(name, 0) + 1
         if len(self.bad) > self.max_bad:
-            names = ", ".join(list(self.bad)[:3])
-            raise VideoError(f"{len(self.bad)} unreadable videos ({names} ..), {self.max_bad} allowed. Run check-data.")
+            names = f"{', '.join(list(self.bad)[:3])} .., allowed: {self.max_bad}"
+            raise VideoError(f"{len(self.bad)} unreadable videos ({names}). Run vad-ssl check-data.")
 
 # %% ../nbs/04_split.ipynb #53d04d15
 def loaders(
@@ -195,8 +199,8 @@ def loaders(
         if clips is None or batch == 0: return None
         clips = copy(clips)
         clips.length = batch * steps * shard[1]
-        return DataLoader(clips, batch_sampler=Batches(batch, steps, shard), num_workers=workers, pin_memory=pin_memory,
-                          persistent_workers=workers > 0, generator=torch.Generator())
+        return DataLoader(clips, batch_sampler=Batches(batch, steps, shard), num_workers=workers,
+                          pin_memory=pin_memory, persistent_workers=workers > 0, generator=torch.Generator())
     return Pairs(loader(labelled, batch_labelled), loader(unlabelled, batch_unlabelled), labelled.max_bad)
 
 # %% ../nbs/04_split.ipynb #ae9c09b0
@@ -206,4 +210,5 @@ def batch_to(
 ) -> dict:  # clip float32 in [0, 1], mask float32, label and index int64
     "Move first, scale there: bytes travel faster than floats."
     out = {k: v.to(device, non_blocking=True) for k, v in batch.items() if isinstance(v, torch.Tensor)}
-    return out | {"clip": out["clip"].float() / 255} | ({"mask": out["mask"].float()} if "mask" in out else {})
+    out["clip"] = out["clip"].float() / 255
+    return out | {k: out[k].float() for k in ("mask",) if k in out}

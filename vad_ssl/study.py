@@ -17,9 +17,10 @@ import torch
 
 from .actors import actors
 from .data import class_names, ucf101_24
+from .evaluate import evaluate
 from .metrics import summarise
 from .objective import semi_supervised_step, supervised_step
-from .predict import build, evaluate
+from .predict import build
 from .split import Clips, loaders, split_labelled
 from .train import fit, load_weights, save_weights
 
