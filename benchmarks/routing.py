@@ -1,4 +1,4 @@
-"""EM routing at the paper's size against a version that repeats weights and poses in memory. Prints two ratios.
+"""EM routing at the paper's size against a version that repeats weights and poses in memory: two ratios.
 
 python benchmarks/routing.py [--repeats 3]
 """
@@ -8,17 +8,20 @@ from vad_ssl.capsule import ConvCapsules, em_routing
 
 
 def repeated(layer, poses, activations):
-    "The same layer, written out: every place gets its own copy of the weights, every parent its own copy of the poses."
+    "The same layer, written out: each place has its own copy of the weights, each parent one of the poses."
     b, i, h, w = activations.shape
     j, p = layer.weight.shape[1:3]
     poses = poses.movedim(1, -1).reshape(-1, i, 1, p, p).repeat(1, 1, j, 1, 1)
     weight = layer.weight.unsqueeze(0).repeat(len(poses), 1, 1, 1, 1)
     votes = (poses @ weight).flatten(3)
-    poses, activations, _ = em_routing(votes, activations.movedim(1, -1).reshape(-1, i), layer.beta_u, layer.beta_a)
-    return [x.flatten(1).view(b, h, w, -1).movedim(-1, 1) for x in (poses, activations)]
+    activations = activations.movedim(1, -1).reshape(-1, i)
+    out = em_routing(votes, activations, layer.beta_u, layer.beta_a)[:2]
+    return [x.flatten(1).view(b, h, w, -1).movedim(-1, 1) for x in out]
 
 
-def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == 'darwin' else 2**10)
+def peak():
+    "Largest resident memory so far, MiB."
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == 'darwin' else 2**10)
 
 
 def measure(run, b, grid, repeats):

@@ -17,7 +17,7 @@ from vad_ssl.capsule import (
 
 @pytest.fixture
 def setup_1():
-    votes = torch.tensor([[[1., 0.], [0., 2.]], [[1.2, 0.], [2., -1.]], [[-1., 1.], [-1., -1.]]])[None] # (n, i, j, p)
+    votes = torch.tensor([[[[1., 0.], [0., 2.]], [[1.2, 0.], [2., -1.]], [[-1., 1.], [-1., -1.]]]]) # (n, i, j, p)
     present = torch.ones(1, 3)
     return SimpleNamespace(votes=votes, present=present)
 
@@ -29,11 +29,11 @@ def setup_2(setup_1):
         "One place: votes (i, j, p), r (i, j), a (i,)."
         i, j, p = votes.shape
         mu, var, R = torch.zeros(j, p), torch.zeros(j, p), torch.zeros(j)
-        for parent in range(j):
-            R[parent] = sum(r[child, parent] * a[child] for child in range(i))
+        for k in range(j):
+            R[k] = sum(r[c, k] * a[c] for c in range(i))
             for h in range(p):
-                mu[parent, h] = sum(r[c, parent] * a[c] * votes[c, parent, h] for c in range(i)) / R[parent]
-                var[parent, h] = sum(r[c, parent] * a[c] * (votes[c, parent, h] - mu[parent, h])**2 for c in range(i)) / R[parent]
+                mu[k, h] = sum(r[c, k] * a[c] * votes[c, k, h] for c in range(i)) / R[k]
+                var[k, h] = sum(r[c, k] * a[c] * (votes[c, k, h] - mu[k, h])**2 for c in range(i)) / R[k]
         return mu, var, R
     return SimpleNamespace(m_step_slow=m_step_slow)
 
@@ -61,11 +61,11 @@ def test_the_batched_m_step_equals_the_loops(setup_2):
 
 
 def test_assignments_sum_to_one_over_parents_and_follow_the_nearer_gaussian():
-    means, v = torch.tensor([0., 4.]), torch.tensor([0., 2., 4.]) # two parents on a line, three children on the way between
+    means, v = torch.tensor([0., 4.]), torch.tensor([0., 2., 4.]) # two parents, three children on a line
     dist = (v[:, None] - means).square()[None, :, :, None]
     r = e_step(dist, torch.ones(1, 2, 1), torch.zeros(1, 2), 1.).exp()
     torch.testing.assert_close(r.sum(2), torch.ones(1, 3))
-    torch.testing.assert_close(r[0, :, 0], torch.tensor([8., 0., -8.]).sigmoid()) # (4 - 0)^2 / 2 = 8 nats apart at either end
+    torch.testing.assert_close(r[0, :, 0], torch.tensor([8., 0., -8.]).sigmoid()) # 4**2 / 2 nats at either end
 
 
 def test_costs_of_1_2_and_3_become_plus_zero_and_minus_the_square_root_of_three_halves():
@@ -101,13 +101,13 @@ def test_moving_every_vote_moves_the_poses_and_changes_nothing_else():
 
 def test_the_order_of_the_children_does_not_matter_and_an_absent_child_does_not_count():
     g = torch.Generator().manual_seed(1)
-    v, a, order = torch.randn(6, 5, 3, 8, generator=g), torch.rand(6, 5, generator=g), torch.tensor([3, 1, 4, 0, 2])
+    v, a, order = torch.randn(6, 5, 3, 8, generator=g), torch.rand(6, 5, generator=g), [3, 1, 4, 0, 2]
     for got, want in zip(em_routing(v[:, order], a[:, order], torch.zeros(3, 1), torch.zeros(3))[:2],
                          em_routing(v, a, torch.zeros(3, 1), torch.zeros(3))[:2]):
         torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-4)
     a[:, 4] = 0
     moved = v.clone(); moved[:, 4] += 1
-    got, want = em_routing(moved, a, torch.zeros(3, 1), torch.zeros(3))[0], em_routing(v, a, torch.zeros(3, 1), torch.zeros(3))[0]
+    got, want = (em_routing(x, a, torch.zeros(3, 1), torch.zeros(3))[0] for x in (moved, v))
     torch.testing.assert_close(got, want, atol=5e-3, rtol=1e-2)
 
 
@@ -125,7 +125,8 @@ def test_nothing_is_nan_for_empty_full_and_constant_inputs_in_float32_and_bfloat
 
 def test_gradients_reach_votes_activations_and_both_betas():
     g = torch.Generator().manual_seed(0)
-    leaves = [torch.randn(4, 5, 3, 16, generator=g), torch.rand(4, 5, generator=g), torch.zeros(3, 16), torch.zeros(3)]
+    leaves = [torch.randn(4, 5, 3, 16, generator=g), torch.rand(4, 5, generator=g)]
+    leaves += [torch.zeros(3, 16), torch.zeros(3)]
     for x in leaves: x.requires_grad_()
     (em_routing(*leaves)[1] * torch.tensor([1., -1., .5])).sum().backward()
     for x in leaves: assert x.grad.abs().max() > 1e-4
@@ -141,7 +142,7 @@ def test_dynamic_routing_on_the_three_children_gives_the_pose_worked_by_hand_aft
     poses, act, r = dynamic_routing(votes, iters=1)
     torch.testing.assert_close(r, torch.full((1, 3, 2), .5))
     total = torch.tensor([.6, .5]) # half of the sum of the votes for A
-    torch.testing.assert_close(poses[0, 0], total * total.norm() / (1 + total.square().sum()), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(poses[0, 0], total * total.norm() / (1 + total.norm()**2), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(act, poses.norm(dim=2), atol=1e-3, rtol=1e-3)
 
 

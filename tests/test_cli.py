@@ -59,7 +59,7 @@ def test_wrong_use_is_one_line_and_status_two(setup_1):
 
 def test_every_command_has_help(setup_1):
     attempt = setup_1.attempt
-    for command in ("demo", "data", "train", "evaluate", "predict", "split", "dev"):
+    for command in ("demo", "data", "train", "evaluate", "predict", "split", "check-data", "weights", "dev"):
         assert attempt(command, "--help")[0] == 0
 
 
@@ -69,6 +69,19 @@ def test_a_folder_that_cannot_be_written_is_named_before_any_work(setup_1):
     (home / "file").write_text("in the way")
     status, text = attempt("demo", "--out", home / "file" / "demo")
     assert status == 2 and "file" in text and text.count("\n") == 1
+
+
+def test_a_data_set_is_checked_and_damage_is_found_and_left_out_of_the_manifest(setup_1):
+    attempt = setup_1.attempt
+    home = setup_1.home
+    from vad_ssl.actors import make_actors
+    root = make_actors(home / "checked", train=1, test=1, workers=1)
+    assert attempt("check-data", root)[0] == 0
+    victim = root / "videos" / "Walk" / "v_Walk_g02_c01.avi"
+    victim.write_bytes(victim.read_bytes()[:9000])
+    assert attempt("check-data", root, "--out", home / "report.csv", "--fix-manifest", home / "good.csv")[0] == 1
+    assert "v_Walk_g02_c01" in (home / "report.csv").read_text()
+    assert (home / "good.csv").read_text().count(",labelled,") == 7
 
 
 def test_a_split_is_written_as_a_manifest(setup_1):
@@ -85,3 +98,11 @@ def test_the_installed_command_answers(setup_1):
     run = subprocess.run([Path(sys.executable).parent / "vad-ssl", "predict", home / "text.avi", "--checkpoint", "m", "--out",
                           home / "o"], capture_output=True, text=True)
     assert run.returncode == 2 and run.stderr.count("\n") == 1 and "text.avi" in run.stderr
+
+
+def test_importing_everything_pulls_in_neither_jupyter_nor_matplotlib():
+    code = ("import sys, importlib, pkgutil, vad_ssl; "
+        "[importlib.import_module(f'vad_ssl.{m.name}') for m in pkgutil.iter_modules(vad_ssl.__path__)]; "
+        "print([n for n in ('matplotlib', 'seaborn', 'IPython', 'ipywidgets', 'jupyterlab', 'nbdev') if n in sys.modules])")
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stdout.strip() == "[]", run.stdout + run.stderr

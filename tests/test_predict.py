@@ -3,10 +3,7 @@ from pathlib import Path
 from torch import nn
 from types import SimpleNamespace
 from vad_ssl.actors import draw_video
-from vad_ssl.actors import make_actors
-from vad_ssl.data import ucf101_24
 from vad_ssl.detector import small_detector
-from vad_ssl.metrics import summarise
 from vad_ssl.train import save_weights
 from vad_ssl.video import VideoError
 from vad_ssl.video import probe
@@ -17,7 +14,7 @@ import pytest
 import tempfile
 import torch
 
-from vad_ssl.predict import evaluate, frame_table, load_detector, localise, localise_file, overlay, predict
+from vad_ssl.predict import frame_table, load_detector, localise, localise_file, overlay, predict
 
 
 @pytest.fixture(scope="module")
@@ -130,38 +127,3 @@ def test_the_overlay_tints_the_foreground_only():
     probs[0, 2:7, 2:7] = 1
     tinted = overlay(picture, probs)
     assert (tinted[0, 0, 0] == 100).all() and tinted[0, 4, 4].tolist() == [162, 116, 60]  # 0.6 * 100 + 0.4 * (255, 140, 0)
-
-
-@pytest.fixture(scope="module")
-def setup_2():
-    root = make_actors(Path(tempfile.mkdtemp()) / "actors", train=1, test=1, workers=1)
-    videos = [v for v in ucf101_24(root) if v.split == "test"]
-    return SimpleNamespace(root=root, videos=videos)
-
-
-def test_an_oracle_scores_one_hundred_and_an_empty_map_scores_nothing(setup_2):
-    videos = setup_2.videos
-    class Constant(nn.Module):
-        def __init__(self, value):
-            super().__init__()
-            self.value = nn.Parameter(torch.tensor(value))
-
-        def forward(self, clips):
-            b, _, t, h, w = clips.shape
-            return type("Out", (), dict(logits=self.value.expand(b, 1, t, h, w), activations=torch.ones(b, 8) / 8))
-
-    empty = summarise(evaluate(Constant(-9.0), videos, (56, 56), bar=False), 8)
-    full = summarise(evaluate(Constant(9.0), videos, (56, 56), bar=False), 8)
-    at = lambda scores, t: (scores.f_map[round(20 * t)], scores.v_map[round(20 * t)])
-    assert at(empty, 0.05) == (0, 0) and empty.accuracy == 1 / 8  # a constant class is right for one class in eight
-    assert at(full, 0.05)[1] > 0.7 and at(full, 0.5)[0] < 0.3
-
-
-def test_an_interrupted_evaluation_goes_on_and_ends_with_the_same_digits(setup_1, setup_2):
-    model = setup_1.model
-    videos = setup_2.videos
-    path = Path(tempfile.mkdtemp()) / "records.jsonl"
-    whole = evaluate(model, videos, (56, 56), bar=False)
-    evaluate(model, videos[:3], (56, 56), path=path, bar=False)
-    path.write_text(path.read_text() + '{"video": "half a li')
-    assert evaluate(model, videos, (56, 56), path=path, bar=False) == whole

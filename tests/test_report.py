@@ -6,6 +6,7 @@ from vad_ssl.study import METHODS
 from vad_ssl.study import Run
 import pandas as pd
 import pytest
+import re
 import tempfile
 import time
 
@@ -39,7 +40,7 @@ def test_the_demo_writes_everything_it_promises(setup_1):
     assert table.method.tolist() == list(METHODS) and (table.steps == 2).all()
     text = (out / "report.html").read_text()
     assert text.count("<img") == text.count('src="data:image/png;base64,') == 1 + 3 * len(METHODS)
-    assert "<script" not in text and "href" not in text
+    assert not re.search(r"<script|<link|https?:", re.sub(r'src="data:[^"]*"', "", text))
 
 
 def test_a_second_demo_reuses_the_first(setup_1):

@@ -219,7 +219,9 @@ def setup_4(setup_2, setup_3):
             "MPEG-4 avi": film("g.avi", "mpeg4"), "XviD avi": film("h.avi", "mpeg4", tag="XVID"),
             "XviD avi, B-frames": film("i.avi", "mpeg4", b=2, tag="XVID"),
             "MPEG-4 mp4, B-frames": film("j.mp4", "mpeg4", b=2), "MPEG-2 mpg": film("n.mpg", "mpeg2video", b=2),
-            "MJPEG avi": film("k.avi", "mjpeg"), "VP9 webm": film("l.webm", "libvpx-vp9")}
+            "MPEG-2 mpg, no B-frames": film("r.mpg", "mpeg2video"), "MJPEG avi": film("k.avi", "mjpeg"),
+            "VP8 webm": film("s.webm", "libvpx"), "VP9 webm": film("l.webm", "libvpx-vp9"),
+            "HEVC mp4": film("t.mp4", "libx265", b=2, options={"x265-params": "log-level=0:open-gop=0"})}
         files["cut between keyframes"] = cut(files["H.264 mp4"], "o.mp4", 5)
         files["cut, B-frames"] = cut(files["H.264 mp4, B-frames"], "p.mp4", 14)
         files["edit list"] = cut(files["H.264 mp4"], "q.mp4", 0, shift=3 * 512)

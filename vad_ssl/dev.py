@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Cell', 'code_cells', 'bound_names', 'read_names', 'indented', 'import_lines', 'exported', 'NotebookError', 'render',
-           'wrapped', 'block', 'repository', 'notebooks', 'export', 'check', 'same', 'misplaced', 'run_notebook',
-           'test', 'lab', 'docs']
+           'wrapped', 'block', 'repository', 'notebooks', 'nbdev', 'export', 'check', 'same', 'misplaced',
+           'run_notebook', 'test', 'lab', 'docs', 'clean']
 
 # %% ../nbs/23_dev.ipynb #d8615296
 import ast
@@ -184,14 +184,19 @@ def notebooks(root: Path) -> list:
     "All chapters, in order; the index first."
     return sorted((root / "nbs").glob("*.ipynb"), key=lambda p: (p.stem != "index", p.stem))
 
+# %% ../nbs/23_dev.ipynb #e391811c
+def nbdev(command: str, root: Path):
+    "Run one of nbdev's commands in a checkout (also from within a notebook under test, where nbdev would do nothing)."
+    environment = {k: v for k, v in os.environ.items() if k != "IN_TEST"}
+    subprocess.run([Path(sys.executable).parent / command], cwd=root, env=environment, check=True)
+
 # %% ../nbs/23_dev.ipynb #a46d4e00
 def export(
     root: Path = None,  # checkout; None: this one
 ):
     "Notebooks -> package (by nbdev) and tests (by `render`)."
     root = Path(root or repository())
-    scripts = Path(sys.executable).parent
-    subprocess.run([scripts / "nbdev_export"], cwd=root, check=True)
+    nbdev("nbdev_export", root)
     (root / "tests").mkdir(exist_ok=True)
     for old in (root / "tests").glob("test_*.py"):
         if old.read_text().startswith('"Generated from'):
@@ -213,7 +218,7 @@ def check(
             shutil.copytree(root / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
         shutil.copy(root / "settings.ini", copy)
         export(copy)
-        subprocess.run([Path(sys.executable).parent / "nbdev_clean"], cwd=copy, check=True)
+        nbdev("nbdev_clean", copy)
         for folder, kind in (("vad_ssl", "*.py"), ("tests", "test_*.py"), ("nbs", "*.ipynb")):
             names = {p.name for base in (root, copy) for p in (base / folder).glob(kind)}
             stale = [n for n in sorted(names) if not same(root / folder / n, copy / folder / n)]
@@ -243,12 +248,13 @@ def misplaced(root: Path) -> list:
 def run_notebook(
     path: Path,
     slow: bool = False,  # also the cells marked slow
-) -> bool:  # did every cell run?
-    "Execute one notebook in a process of its own; the traceback goes to standard error."
+) -> str:  # what went wrong; empty if every cell ran
+    "Execute one notebook in a process of its own."
     code = f"from pathlib import Path; from nbdev.test import test_nb; import sys; " \
            f"sys.exit(not test_nb(Path({str(path)!r}), skip_flags={[] if slow else ['slow']!r})[0])"
     environment = {**os.environ, "MPLBACKEND": "agg", "TQDM_DISABLE": "1"}
-    return subprocess.run([sys.executable, "-c", code], env=environment, cwd=Path(path).parent).returncode == 0
+    run = subprocess.run([sys.executable, "-c", code], env=environment, cwd=Path(path).parent, capture_output=True, text=True)
+    return "" if run.returncode == 0 else run.stdout + run.stderr
 
 # %% ../nbs/23_dev.ipynb #8a2b24b9
 def test(
@@ -281,3 +287,9 @@ def docs() -> int:
         shutil.copy(path, pages)
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "docs", "docs/_build/html"]
     return subprocess.run(command, cwd=root).returncode
+
+# %% ../nbs/23_dev.ipynb #65565068
+def clean():
+    "Remove what the jobs made; never the notebooks, nor the environment that runs this."
+    for name in ("build", "demo", ".pytest_cache", "docs/_build", "docs/_nbs"):
+        shutil.rmtree(repository() / name, ignore_errors=True)

@@ -18,13 +18,13 @@ def gradient_mask(
     normalise: bool = True,  # scale each clip's mask to [0, 1]
 ) -> Tensor:  # (b, 1, t, h, w), no gradient
     "Gradient-smoothness attention: size of the second temporal derivative by central differences (Eq. 6)."
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast(probs.device.type, enabled=False):
         if probs.shape[2] < 2:
             return torch.zeros_like(probs)
-        (velocity,) = torch.gradient(probs, dim=2)
-        (acceleration,) = torch.gradient(velocity, dim=2)
-        mask = acceleration.abs_()
-        return rescale(mask) if normalise else mask
+        x = probs.to(torch.promote_types(probs.dtype, torch.float32)).flatten(3)
+        (derivative,) = torch.gradient(torch.eye(x.shape[2], dtype=x.dtype, device=x.device), dim=0)
+        mask = (derivative @ (derivative @ x)).abs_().view(probs.shape)
+        return (rescale(mask) if normalise else mask).to(probs.dtype)
 
 # %% ../nbs/12_smoothness.ipynb #44af5a9a
 def smoothness_loss(

@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from .actors import actors
-from .data import class_names, ucf101_24
+from .data import class_names, read_data
 from .evaluate import evaluate
 from .metrics import summarise
 from .objective import semi_supervised_step, supervised_step
@@ -29,7 +29,7 @@ from .train import fit, load_weights, save_weights
 class Run:
     "Everything that decides the outcome of a run."
     method: str = "supervised"  # a key of `METHODS`
-    data: str = "actors"  # the embedded data set, or the root of a folder in UCF101-24's layout
+    data: str = "actors"  # the embedded data set, or the root of one (see DATA.md)
     label_fraction: float = 0.2  # share of training videos with labels
     seed: int = 0  # of the split, the weights and all chance in training
     detector: str = "small"  # "small" or "paper"
@@ -62,7 +62,7 @@ def videos_of(
     run: Run,
 ) -> tuple:  # training videos, test videos, class names
     "Read the data set that a run names."
-    videos = ucf101_24(actors() if run.data == "actors" else run.data)
+    videos = read_data(actors() if run.data == "actors" else run.data)
     parts = [[v for v in videos if v.split == part] for part in ("train", "test")]
     return *parts, class_names(videos)
 

@@ -103,13 +103,15 @@ def open_video(
 def decode(
     path: str | Path,  # a video file
     strict: bool = False,  # stop at a damaged frame, which a player would patch up silently
+    only: set[int] | None = None,  # hand out these frames only, then stop
 ) -> Iterator[np.ndarray]:  # uint8 (h, w, 3), one after the other
     "Every frame, from the first to the last."
     try:
         with open_video(path) as container:
             for i, frame in enumerate(container.decode(video=0)):
                 if strict and frame.is_corrupt: raise RuntimeError(f"frame {i} is damaged")
-                yield frame.to_ndarray(format="rgb24")
+                if only is None or i in only: yield frame.to_ndarray(format="rgb24")
+                if only is not None and i >= max(only): return
     except FAULTS as e:
         why = e if isinstance(e, RuntimeError) else type(e).__name__
         raise VideoError(f"{path}: cannot be decoded ({why}). Download or encode it again.") from e
@@ -120,8 +122,7 @@ def walk(
     indices: Iterable[int],  # frame numbers, rising, each once
 ) -> np.ndarray:  # uint8 (n, h, w, 3)
     "Decode from the start up to the last frame wanted."
-    wanted = set(map(int, indices))
-    got = [f for i, f in zip(range(max(wanted) + 1), decode(path)) if i in wanted]
+    got = list(decode(path, only=set(map(int, indices))))
     if len({f.shape for f in got}) != 1: raise VideoError(f"{path}: frames vary in size. Encode it again.")
     return np.stack(got)
 

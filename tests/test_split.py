@@ -1,0 +1,306 @@
+"Generated from nbs/04_split.ipynb: change the notebook, then `make export`."
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from vad_ssl.data import DataError
+from vad_ssl.data import Tube
+from vad_ssl.data import Video
+from vad_ssl.data import save_annotations
+from vad_ssl.data import ucf101_24
+from vad_ssl.video import VideoError
+from vad_ssl.video import write_video
+import gc
+import itertools
+import numpy as np
+import pandas as pd
+import pytest
+import resource
+import tempfile
+import torch
+import warnings
+
+from vad_ssl.split import Batches, Clips, batch_to, loaders, read_manifest, split_labelled, write_manifest
+
+
+@pytest.fixture(scope="module")
+def setup_1():
+    def deck(classes=6, seed=0):
+        "Records like those of UCF101-24: films `gNN`, cut into clips `cNN`."
+        rng, videos = np.random.default_rng(seed), []
+        for label in range(classes):
+            for g in range(20 - 2 * label):
+                for c in range(rng.integers(4, 8)):
+                    name = f"v_Act{label}_g{g:02}_c{c:02}"
+                    tube = Tube(label, 0, np.array([[1, 1, 9, 9]]))
+                    videos.append(Video(f"Act{label}/{name}", Path(f"{name}.avi"), f"Act{label}", label, 30,
+                                        (tube,), group=f"v_Act{label}_g{g:02}"))
+        return videos
+
+    videos = deck()
+    return SimpleNamespace(deck=deck, videos=videos)
+
+
+@pytest.fixture
+def setup_2(setup_1):
+    videos = setup_1.videos
+    def named(videos): return {v.name for v in videos}
+    return SimpleNamespace(named=named)
+
+
+def test_every_class_gets_its_share_nothing_is_lost_a_seed_repeats(setup_1, setup_2):
+    videos = setup_1.videos
+    named = setup_2.named
+    for by_group, off in ((True, 3.5), (False, 0.5)):
+        for fraction in (0.05, 0.2, 0.5):
+            labelled, unlabelled = split_labelled(videos, fraction, 0, by_group)
+            assert named(labelled) | named(unlabelled) == named(videos)
+            assert not named(labelled) & named(unlabelled)
+            for label in range(6):
+                n, of = (sum(v.label == label for v in vs) for vs in (labelled, videos))
+                assert n >= 1 and abs(n - fraction * of) <= off
+            assert named(split_labelled(videos[::-1], fraction, 0, by_group)[0]) == named(labelled)
+            assert named(split_labelled(videos, fraction, 1, by_group)[0]) != named(labelled)
+
+
+def test_fractions_are_nested_up_to_everything(setup_1, setup_2):
+    videos = setup_1.videos
+    named = setup_2.named
+    for seed, by_group in itertools.product(range(5), (True, False)):
+        steps = (0.01, 0.05, 0.1, 0.15, 0.2, 0.6, 1)
+        chain = [named(split_labelled(videos, f, seed, by_group)[0]) for f in steps]
+        assert all(a <= b for a, b in zip(chain, chain[1:]))
+        assert chain[-1] == named(videos) and split_labelled(videos, 1, seed, by_group)[1] == []
+
+
+def test_no_film_straddles_the_border_unless_asked(setup_1):
+    videos = setup_1.videos
+    groups = lambda vs: {v.group for v in vs}
+    labelled, unlabelled = split_labelled(videos, 0.2)
+    assert not groups(labelled) & groups(unlabelled)
+    labelled, unlabelled = split_labelled(videos, 0.2, by_group=False)
+    assert len(groups(labelled) & groups(unlabelled)) > 20
+
+
+def test_a_wrong_fraction_answers_in_one_line_test_videos_and_unknown_videos_are_never_labelled(setup_1, setup_2):
+    videos = setup_1.videos
+    named = setup_2.named
+    for wrong in (0, -1, 1.5, float("nan")):
+        with pytest.raises(ValueError, match=f"label fraction {wrong} is not in .0, 1.: give 0.2"):
+            split_labelled(videos, wrong)
+    test, unknown = [replace(v, split="test") for v in videos[:50]], [replace(v, label=-1) for v in videos[50:60]]
+    labelled, unlabelled = split_labelled(test + unknown + videos[60:], 1)
+    assert named(labelled) == named(videos[60:]) and named(unlabelled) == named(unknown)
+
+
+def test_an_unlabelled_record_knows_its_pixels_and_nothing_else(setup_1):
+    videos = setup_1.videos
+    _, unlabelled = split_labelled(videos, 0.2)
+    for v in unlabelled: assert (v.label, v.action, v.tubes) == (-1, "", ()) and v.path.name and v.n_frames == 30
+
+
+@pytest.fixture(scope="module")
+def setup_3():
+    box = tempfile.TemporaryDirectory()
+    tmp = Path(box.name)
+    return SimpleNamespace(box=box, tmp=tmp)
+
+
+def test_a_manifest_gives_the_split_back(setup_1, setup_2, setup_3):
+    videos = setup_1.videos
+    named = setup_2.named
+    tmp = setup_3.tmp
+    labelled, unlabelled = split_labelled(videos, 0.2)
+    write_manifest(tmp / "split.csv", labelled, unlabelled)
+    lab, unl = read_manifest(tmp / "split.csv", videos)
+    assert named(lab) == named(labelled) and named(unl) == named(unlabelled)
+    assert all(v.tubes for v in lab) and not any(v.tubes or v.label >= 0 for v in unl)
+    table = pd.read_csv(tmp / "split.csv")
+    assert table.action[table.subset == "unlabelled"].isna().all() and table.name.is_monotonic_increasing
+
+
+def test_wrong_manifests_are_named(setup_1, setup_3):
+    videos = setup_1.videos
+    tmp = setup_3.tmp
+    for text, why in (("name,subset\nAct0/v_Act0_g00_c00,maybe\n", "'maybe' is neither"),
+                      ("a,b\n1,2\n", "not a manifest"), ("", "not a manifest"),
+                      ("name,subset\nnobody,labelled\n", "1 videos not in the data, as 'nobody'"),
+                      ("name,subset\n" + "Act0/v_Act0_g00_c00,labelled\n" * 2, "twice")):
+        (tmp / "wrong.csv").write_text(text)
+        with pytest.raises(DataError, match=f"wrong.csv: .*{why}"): read_manifest(tmp / "wrong.csv", videos)
+    with pytest.raises(DataError, match="not a manifest .FileNotFound"): read_manifest(tmp / "none.csv", videos)
+
+
+def test_the_manifests_in_the_repository_are_what_this_chapter_makes(setup_3):
+    tmp = setup_3.tmp
+    home = next(p for p in (Path("manifests"), Path("../manifests")) if p.exists())
+    for name, by_group, n in (("ucf101_24_20", True, 458), ("ucf101_24_20_clips", False, 458)):
+        table = pd.read_csv(home / f"{name}.csv", keep_default_na=False)
+        assert len(table) == 2284 and (table.subset == "labelled").sum() == n
+        lab, unl = (set(table.group[table.subset == s]) for s in ("labelled", "unlabelled"))
+        assert (not lab & unl) == by_group
+        places = (Path(d) / "shared/data/ucf101_24" for d in ("..", "../..", "../../.."))
+        for real in (p for p in places if p.exists()):
+            write_manifest(tmp / "again.csv", *split_labelled(ucf101_24(real), 0.2, 0, by_group))
+            assert (tmp / "again.csv").read_bytes() == (home / f"{name}.csv").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def setup_4(setup_3):
+    tmp = setup_3.tmp
+    def draw(root, n=12, frames=20, h=40, w=56):
+        "Small videos in UCF101-24's layout."
+        truth = {}
+        for i in range(n):
+            film, x = np.empty((frames, h, w, 3), np.uint8), np.arange(frames) + 5 + i
+            film[:] = 15 + 15 * i % 180, 120, 190 - 15 * i
+            for f, left in zip(film, x): f[12:28, left:left + 12] = 255
+            name = f"Act{i % 2}/v_Act{i % 2}_g{i // 4:02}_c{i // 2 % 2:02}"
+            (root / "videos" / f"Act{i % 2}").mkdir(parents=True, exist_ok=True)
+            write_video(root / "videos" / f"{name}.avi", film)
+            boxes = np.stack([x, *np.full((3, frames), [[12], [12], [16]])], axis=1)
+            tube = {"label": i % 2, "sf": 0, "ef": frames, "boxes": boxes}
+            truth[name] = {"numf": frames, "label": i % 2, "annotations": [tube]}
+        save_annotations(root, truth, [])
+        return ucf101_24(root)
+
+    small = draw(tmp / "small")
+    labelled, unlabelled = split_labelled(small, 0.34)
+    return SimpleNamespace(draw=draw, small=small, labelled=labelled, unlabelled=unlabelled)
+
+
+def test_an_item_holds_what_it_should_and_only_what_it_may(setup_4):
+    labelled = setup_4.labelled
+    unlabelled = setup_4.unlabelled
+    item = Clips(labelled, True, size=(36, 30))[1]
+    assert set(item) == {"clip", "mask", "label", "index", "bad"} and item["bad"] == ""
+    assert tuple(item["clip"].shape) == (3, 8, 36, 30) and item["clip"].dtype == torch.uint8
+    assert tuple(item["mask"].shape) == (1, 8, 36, 30) and item["mask"].dtype == torch.bool
+    assert item["label"] == labelled[item["index"]].label
+    assert set(Clips(unlabelled, False)[1]) == {"clip", "index", "bad"}
+    with pytest.raises(DataError, match="no videos to draw clips from"): Clips([], True)
+
+
+def test_an_item_depends_on_seed_epoch_and_number_alone(setup_4):
+    labelled = setup_4.labelled
+    make = lambda **kw: Clips(labelled, True, size=(24, 24), length=9, **kw)
+    a, b = make(), make(cache=True)
+    for _ in range(2): [b[i] for i in (5, 3, 8)]  # another history
+    for epoch, i in itertools.product(range(3), range(9)):
+        b.set_epoch(epoch)
+        x, y = a[epoch, i], b[i]
+        assert torch.equal(x["clip"], y["clip"]) and torch.equal(x["mask"], y["mask"])
+        assert x["index"] == y["index"]
+    same = [torch.equal(a[0, i]["clip"], b["clip"]) for i in range(9) for b in (a[1, i], make(seed=1)[0, i])]
+    assert sum(same) < 4
+
+
+def test_every_video_is_used_equally_often_whatever_the_length_of_an_epoch(setup_4):
+    unlabelled = setup_4.unlabelled
+    for length in (3, 5, 8):
+        clips = Clips(unlabelled, False, length=length)
+        n = len(unlabelled)
+        used = [clips.order(e * length + i) for e in range(n) for i in range(length)]  # n epochs = length turns
+        assert [used.count(k) for k in range(n)] == [length] * n
+        assert sorted(used[:n]) == list(range(n)) and used[:n] != used[n:2 * n]
+
+
+def test_two_devices_share_out_what_one_would_do():
+    one = list(Batches(4, 3))
+    two = [list(Batches(2, 3, (rank, 2))) for rank in (0, 1)]
+    assert one[1] == [(0, 4), (0, 5), (0, 6), (0, 7)]
+    assert [a + b for a, b in zip(*two)] == one
+
+
+def test_a_batch_holds_floats_in_0_to_1_and_the_unlabelled_part_no_target(setup_4):
+    labelled = setup_4.labelled
+    unlabelled = setup_4.unlabelled
+    lab, unl = next(iter(loaders(Clips(labelled, True), Clips(unlabelled, False), 3, 2, steps=1)))
+    assert set(lab) == {"clip", "mask", "label", "index"} and set(unl) == {"clip", "index"}
+    moved = batch_to(lab, "cpu")
+    assert tuple(moved["clip"].shape) == (3, 3, 8, 112, 112) and moved["clip"].dtype == torch.float32
+    assert tuple(moved["mask"].shape) == (3, 1, 8, 112, 112) and set(moved["mask"].unique().tolist()) == {0, 1}
+    torch.testing.assert_close(moved["clip"] * 255, lab["clip"].float())
+    assert moved["label"].dtype == torch.int64 and "mask" not in batch_to(unl, "cpu")
+
+
+def test_the_same_batches_come_from_any_number_of_processes_and_randomness_outside_is_left_alone(setup_4):
+    labelled = setup_4.labelled
+    unlabelled = setup_4.unlabelled
+    def run(workers):
+        made = []
+        parts = Clips(labelled, True, size=(24, 24)), Clips(unlabelled, False, size=(24, 24))
+        pairs = loaders(*parts, 2, 3, 2, workers)
+        for epoch in (0, 1, 0):
+            pairs.set_epoch(epoch)
+            made += [(lab["clip"], lab["mask"], unl["clip"], lab["index"], unl["index"]) for lab, unl in pairs]
+        return made
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    here, there = run(0), run(2)
+    assert torch.equal(torch.get_rng_state(), before) and len(here) == 6
+    for a, b in zip(here, there): assert all(map(torch.equal, a, b))
+    assert all(map(torch.equal, here[0], here[4])) and not torch.equal(here[0][0], here[2][0])
+
+
+def test_supervised_training_has_no_unlabelled_part(setup_4):
+    labelled = setup_4.labelled
+    unlabelled = setup_4.unlabelled
+    for other, batch in ((None, 2), (Clips(unlabelled, False), 0)):
+        pairs = loaders(Clips(labelled, True), other, 2, batch, 3)
+        assert len(pairs) == 3 and [unl for _, unl in pairs] == [None] * 3
+
+
+def test_the_labels_of_unlabelled_videos_change_no_batch(setup_4):
+    labelled = setup_4.labelled
+    unlabelled = setup_4.unlabelled
+    poison = [replace(v, label=9, action="?", tubes=(Tube(9, 0, np.ones((20, 4), int)),)) for v in unlabelled]
+    for a, b in zip(*(loaders(Clips(labelled, True), Clips(u, False), 1, 3, 2) for u in (unlabelled, poison))):
+        assert set(a[1]) == set(b[1]) and all(torch.equal(a[1][k], b[1][k]) for k in a[1])
+
+
+@pytest.fixture
+def setup_5(setup_1, setup_3, setup_4):
+    videos = setup_1.videos
+    tmp = setup_3.tmp
+    draw = setup_4.draw
+    def spoilt(k):
+        "Our small videos, `k` of them broken."
+        root = Path(tempfile.mkdtemp(dir=tmp))
+        videos = draw(root)
+        for v in videos[:k]: v.path.write_text("not a video")
+        return videos
+    return SimpleNamespace(spoilt=spoilt)
+
+
+def test_bad_videos_are_skipped_named_once_counted_and_never_turned_into_zeros(setup_5):
+    spoilt = setup_5.spoilt
+    for workers in (0, 2):
+        broken = spoilt(3)
+        pairs = loaders(Clips(broken, True, size=(24, 24)), None, 4, 0, 6, workers)
+        with pytest.warns(UserWarning, match="skipped Act.*not a readable video") as said:
+            for lab, _ in pairs:
+                assert lab["clip"].flatten(1).any(1).all() and lab["index"].min() >= 3
+        assert sorted(pairs.bad) == sorted(v.name for v in broken[:3])
+        assert len(said) == 3 and sum(pairs.bad.values()) >= 6
+
+
+def test_too_many_bad_videos_stop_training_with_one_line(setup_5):
+    spoilt = setup_5.spoilt
+    for workers, k in itertools.product((0, 2), (3, 12)):
+        gc.collect()  # loaders of the tests above, lest a forked process tries to end their workers
+        pairs = loaders(Clips(spoilt(k), True, size=(24, 24), max_bad=2), None, 4, 0, 6, workers)
+        with warnings.catch_warnings(), pytest.raises(VideoError, match="3 (unread|videos in a row)") as error:
+            warnings.simplefilter("ignore")
+            for _ in pairs: pass
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_over_an_epoch(setup_4):
+    small = setup_4.small
+    clips = Clips(small, True, size=(32, 32), length=1500)
+    peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for i in range(500): clips[i]
+    before = peak()
+    for i in range(500, 1500): clips[i]
+    assert peak() - before < 20_000  # kB
