@@ -117,7 +117,7 @@ def check_data(args):
     report = check(args.root, args.workers)
     print(report.to_string(index=False) if len(report) else "nothing is wrong")
     wrong = int((report.severity == "error").sum())
-    print(f"{len(videos) + len(bad)} videos, {wrong} errors, {len(report) - wrong} warnings")
+    print(f"{len(videos) + len(bad)} videos, {wrong} errors, {len(report) - wrong} notes")
     if args.out:
         writable(args.out.parent)
         report.to_csv(args.out, index=False)
