@@ -13,6 +13,9 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
+# %% ../nbs/24_cli.ipynb #8f2fdd19
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 # %% ../nbs/24_cli.ipynb #1991b3bd
 class Parser(argparse.ArgumentParser):
     "Errors in one line."

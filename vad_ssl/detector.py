@@ -162,8 +162,8 @@ class PaperEncoder(nn.Module):
     def forward(self, clips):
         h, w = clips.shape[-2:]
         if min(h, w) < 65:
-            raise ValueError(f"frames of {h}x{w} pixels: the paper's detector needs at least 65x65 for its 9x9 "
-                             "convolutions; use larger crops or small_detector")
+            raise ValueError(f"frames of {h}x{w} pixels: the paper's detector needs at least 65x65 for its "
+                             "9x9 convolutions; use larger crops or small_detector")
         names = 'Conv3d_1a_7x7', 'Conv3d_2c_3x3', 'Mixed_4f'
         fine, middle, coarse = self.i3d.endpoints(normalise(clips), *names)
         grid = self.dropout(coarse).mean(2)
