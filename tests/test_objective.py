@@ -26,13 +26,13 @@ def setup_1():
 @pytest.fixture
 def setup_2():
     def toy_batch(b=2, size=24, classes=3, seed=0):
-        "Random clips with a bright square as the action."
+        "Noise with a bright square that moves to the right; the square is the action."
         g = torch.Generator().manual_seed(seed)
         clip, mask = 0.5 * torch.rand(b, 3, 8, size, size, generator=g), torch.zeros(b, 1, 8, size, size)
         label = torch.arange(b) % classes
         for i in range(b):
-            x = 2 + 4 * i
-            mask[i, :, :, 6:16, x:x + 8] = 1
+            for k in range(8):
+                mask[i, :, k, 6:16, 2 + 2 * i + k:10 + 2 * i + k] = 1
         return {"clip": (clip + 0.5 * mask).clamp(max=1), "mask": mask, "label": label}
 
     labelled, unlabelled = toy_batch(), {"clip": toy_batch(3, seed=1)["clip"]}

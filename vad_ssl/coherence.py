@@ -6,11 +6,10 @@
 __all__ = ['ring_windows', 'clip_windows', 'window_variance', 'rescale', 'blockwise', 'variance_mask', 'exp_rampup',
            'coherence_loss']
 
-# %% ../nbs/11_coherence.ipynb #60869e69
+# %% ../nbs/11_coherence.ipynb #b6daf5c6
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .consistency import l2_consistency
@@ -24,7 +23,7 @@ def ring_windows(
     "Row k of `even` averages the frames around frame k on the ring; in `odd` those of view 2 are negative."
     n, k = max(2 * t - 2, 1), torch.arange(t, device=like.device)
     place = (k[:, None] + torch.arange(frames, device=like.device) - frames // 2) % n
-    shown = F.one_hot(torch.minimum(place, n - place), t).to(like)
+    shown = (torch.minimum(place, n - place).unsqueeze(2) == k).to(like)
     view = ((n // 2 - place) * place).sign().unsqueeze(2)  # 1, or -1 for view 2; 0 for the two ends
     return shown.mean(1), (view * shown).mean(1)
 
