@@ -4,7 +4,7 @@ import re
 project = "vad_ssl"
 copyright = "2026, the vad_ssl founders"
 html_title = "vad_ssl"
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "sphinx-mathjax-offline"]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
 exclude_patterns = ["_build"]
 nb_execution_mode = "off"

@@ -19,6 +19,7 @@ from vad_ssl.dev import (
     render,
     repository,
     run_notebook,
+    site_notebook,
 )
 
 
@@ -137,3 +138,10 @@ def test_a_notebook_with_a_failing_cell_is_noticed(setup_1):
     assert "AssertionError" in run_notebook(notebook("x = 1", "assert x == 2"))
     assert run_notebook(notebook("x = 1", "#| slow\nassert x == 2")) == ""
     assert "AssertionError" in run_notebook(notebook("x = 1", "#| slow\nassert x == 2"), slow=True)
+
+
+def test_directives_become_readable_comments_on_the_site(setup_1, setup_2):
+    notebook = setup_1.notebook
+    cells = setup_2.cells
+    cells = site_notebook(notebook("#| default_exp toy", "#| export\nx = 1", "#| test sums are right\nassert x == 1"))["cells"]
+    assert [c["source"] for c in cells] == ["x = 1", "# test: sums are right\nassert x == 1"]

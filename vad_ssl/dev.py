@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['Cell', 'code_cells', 'bound_names', 'read_names', 'indented', 'import_lines', 'exported', 'NotebookError', 'render',
            'wrapped', 'block', 'repository', 'notebooks', 'nbdev', 'export', 'check', 'same', 'misplaced',
-           'run_notebook', 'test', 'lab', 'docs', 'clean']
+           'run_notebook', 'test', 'lab', 'site_notebook', 'docs', 'clean']
 
-# %% ../nbs/23_dev.ipynb #d8615296
+# %% ../nbs/23_dev.ipynb #05c9b796
 import ast
 import builtins
 import filecmp
+import json
 import os
 import re
 import shutil
@@ -276,6 +277,21 @@ def lab() -> int:
                str(repository() / "nbs" / "index.ipynb")]
     return subprocess.run(command, cwd=repository() / "nbs").returncode
 
+# %% ../nbs/23_dev.ipynb #63514334
+def site_notebook(
+    path: Path,
+) -> dict:  # the notebook as JSON
+    "A chapter for the site: stored outputs, no hidden cells, and readable comments in place of directives."
+    book = json.loads(Path(path).read_text())
+    source = lambda cell: "".join(cell["source"])
+    hidden = re.compile(r"^#\| *(hide|default_exp)\b")
+    book["cells"] = [c for c in book["cells"] if c["cell_type"] != "code" or not hidden.match(source(c))]
+    for cell in book["cells"]:
+        if cell["cell_type"] == "code":
+            text = re.sub(r"^#\| *test (.*)$", r"# test: \1", source(cell), flags=re.M)
+            cell["source"] = re.sub(r"^#\|.*\n?", "", text, flags=re.M)
+    return book
+
 # %% ../nbs/23_dev.ipynb #37175d52
 def docs() -> int:
     "Build the site from the notebooks with their stored outputs; warnings are errors."
@@ -284,7 +300,7 @@ def docs() -> int:
     shutil.rmtree(pages, ignore_errors=True)
     pages.mkdir(parents=True)
     for path in notebooks(root):
-        shutil.copy(path, pages)
+        (pages / path.name).write_text(json.dumps(site_notebook(path)))
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "docs", "docs/_build/html"]
     return subprocess.run(command, cwd=root).returncode
 
