@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 import torch
 
-from vad_ssl.coherence import coherence_loss, exp_rampup, ring_windows, variance_mask
+from vad_ssl.coherence import (
+    coherence_loss,
+    exp_rampup,
+    rescale,
+    ring_windows,
+    variance_mask,
+    window_variance,
+)
 
 
 @pytest.fixture
@@ -115,6 +122,11 @@ def test_odd_sizes_short_clips_and_low_precision(setup_1):
         assert torch.equal(variance_mask(one, two), plain)
     low = variance_mask(one.bfloat16(), two.bfloat16())
     assert low.dtype == torch.bfloat16 and (low.float() - variance_mask(one, two)).abs().max() < 0.05
+
+
+def test_no_value_is_read_back_to_the_host_so_that_a_gpu_never_waits():
+    bare = torch.empty(2, 8, 81, device="meta")  # has a shape but no values: reading one raises
+    assert rescale(window_variance(bare, bare, *ring_windows(8, 5, bare))).shape == (2, 8, 81)
 
 
 def test_an_even_window_is_refused(setup_1):

@@ -47,8 +47,11 @@ def demo(args):
     "train both arms on the embedded data set, evaluate them and write a report"
     from vad_ssl.report import demo
     out = writable(args.out)
-    scores = demo(out, args.seed, run_of(args))
+    scores = demo(out, args.seed, run_of(args), seeds=args.seeds)
     print(scores.drop(columns="run").to_string(index=False))
+    if args.seeds > 1:
+        columns = [c for c in scores if c.endswith(("_20", "_50", "accuracy"))]
+        print(scores.groupby("method", sort=False)[columns].agg(["mean", "std"]).T.round(1).to_string())
     print(f"report: {out / 'report.html'}")
 
 # %% ../nbs/24_cli.ipynb #f9091c3e
@@ -178,6 +181,8 @@ def parser() -> Parser:
         p.add_argument("--out", type=Path, default=Path(out), help=f"folder for results, default {out}")
         p.add_argument("--seed", type=int, default=0, help="of split, weights and training")
         add_run_options(p)
+        if function is demo:
+            p.add_argument("--seeds", type=int, default=1, help="how many, counted up from --seed")
     p = command(data)
     p.add_argument("--out", type=Path, help="folder to make; default: the cache")
     p.add_argument("--seed", type=int, default=0)

@@ -273,7 +273,7 @@ def test(
 # %% ../nbs/23_dev.ipynb #06c96eff
 def lab() -> int:
     "JupyterLab on the index notebook; reachable from this machine only, with its usual token."
-    command = [sys.executable, "-m", "jupyter", "lab", "--ip=127.0.0.1", "--LabApp.expose_app_in_browser=True",
+    command = [sys.executable, "-m", "jupyter", "lab", "--ip=127.0.0.1",
                str(repository() / "nbs" / "index.ipynb")]
     return subprocess.run(command, cwd=repository() / "nbs").returncode
 

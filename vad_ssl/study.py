@@ -40,7 +40,7 @@ class Run:
     short: int = 60  # pixels, shorter side of the frames before cropping
     batch_labelled: int = 8  # clips a step
     batch_unlabelled: int = 8  # clips a step; not used by the supervised method
-    epochs: int = 20
+    epochs: int = 16
     steps: int = 50  # an epoch
     lr: float = 1e-3  # Adam
     schedule: str = "cosine"  # "cosine" or the paper's "plateau"
