@@ -5,6 +5,7 @@ by ring frame. Both masks run against copying their inputs and their output once
 there, and any operation that makes the host wait for it is an error.
 """
 import argparse
+import random
 import statistics
 import time
 
@@ -35,13 +36,13 @@ def copies(*tensors):
 
 
 def seconds(runs, repeats, wait=lambda: None):
-    "Median seconds of every run, taken in turns so that a busy machine slows all alike."
-    times = {name: [] for name in runs}
+    "Median seconds of every run, taken in turns and in ever new order: none profits from what another leaves in memory."
+    times, order = {name: [] for name in runs}, random.Random(0)
     for turn in range(repeats + 2):
-        for name, run in runs.items():
+        for name in order.sample(list(runs), len(runs)):
             wait()
             start = time.perf_counter()
-            run()
+            runs[name]()
             wait()
             if turn > 1:
                 times[name].append(time.perf_counter() - start)
@@ -67,7 +68,7 @@ def main():
     "Measure and print."
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, nargs=5, default=(8, 1, 8, 224, 224), help="b 1 t h w")
-    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--repeats", type=int, default=31)
     args = parser.parse_args()
     view1, view2 = torch.rand(2, *args.size, generator=torch.Generator().manual_seed(0))
     far = (released_way(view1, view2) - variance_mask(view1, view2)).abs().max()

@@ -44,15 +44,18 @@ def window_variance(
     two: Tensor,  # (b, t, n) view 2
     even: Tensor,  # (t, t) from `ring_windows` or `clip_windows`
     odd: Tensor,  # (t, t)
-) -> Tensor:  # (b, t, n)
-    "Variance in the window around every frame (Eq. 4): of the views' mean, plus a quarter of their gap's."
-    gap = one - two
-    gap[:, 0] = gap[:, -1] = 0
-    mean = (one - one[:, :1]).sub_(gap, alpha=0.5)
-    of_mean, of_gap = even @ mean, odd @ gap
-    squares = mean.square_().addcmul_(gap, gap, value=0.25)
-    var = of_mean.square_().addcmul_(of_gap, of_gap, value=0.25)
-    return var.baddbmm_(even.expand(len(one), -1, -1), squares, beta=-1).clamp_(min=0)
+    out: Tensor,  # (b, t, n) to be filled
+) -> Tensor:  # out; rounding may leave it just below 0
+    "Variance in the window around every frame (Eq. 4): that of the views' mean plus that of half their gap."
+    mean = torch.lerp(one, two, 0.5)
+    mean[:, 0], mean[:, -1] = one[:, 0], one[:, -1]  # the ends are on the ring once
+    half = one - mean
+    mean.sub_(one[:, :1])
+    torch.matmul(even, mean, out=out)
+    of_half = odd @ half
+    squares = mean.square_().addcmul_(half, half)
+    out.square_().addcmul_(of_half, of_half)
+    return out.baddbmm_(even.expand(len(one), -1, -1), squares, beta=-1)
 
 # %% ../nbs/11_coherence.ipynb #f14219ff
 def rescale(
@@ -64,14 +67,17 @@ def rescale(
     span = (high - low).view(shape)
     return mask.sub_(low.view(shape)).div_(torch.where(span > 0, span, 1))
 
-# %% ../nbs/11_coherence.ipynb #b6b062cc
+# %% ../nbs/11_coherence.ipynb #92434466
 def blockwise(
-    f,  # (b, ...) tensors -> (b, ...) tensor, which treats every clip alike
+    fill,  # called with blocks of out and of the maps: fills the former; treats every clip alike
+    out: Tensor,  # (b, ...)
     *maps: Tensor,  # (b, ...)
-) -> Tensor:  # (b, ...)
-    "`f(*maps)`; on a CPU in blocks of a few megabytes, which stay in its cache."
-    blocks = max(maps[0].nbytes >> 21, 1) if maps[0].device.type == "cpu" else 1
-    return torch.cat(list(map(f, *(x.chunk(blocks) for x in maps)))) if blocks > 1 else f(*maps)
+) -> Tensor:  # out
+    "`fill(out, *maps)`; on a CPU in blocks of about 2 MB a map, which stay in its cache."
+    blocks = max(out.nbytes >> 21, 1) if out.device.type == "cpu" else 1
+    for block in zip(*(x.chunk(blocks) for x in (out, *maps))):
+        fill(*block)
+    return out
 
 # %% ../nbs/11_coherence.ipynb #a2673899
 def variance_mask(
@@ -92,11 +98,11 @@ def variance_mask(
         one, two = (view.to(dtype).flatten(3).squeeze(1) for view in (view1, view2))
         even, odd = around(view1.shape[2], frames, one)
 
-        def mask(*views):
-            var = window_variance(*views, even, odd)
-            return rescale(var) if normalise else var
+        def fill(out, *views):
+            window_variance(*views, even, odd, out)
+            return rescale(out) if normalise else out.clamp_(min=0)
 
-        return blockwise(mask, one, two).view(view1.shape).to(view1.dtype)
+        return blockwise(fill, one.new_empty(one.shape), one, two).view(view1.shape).to(view1.dtype)
 
 # %% ../nbs/11_coherence.ipynb #a37ee674
 def exp_rampup(
