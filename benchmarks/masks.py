@@ -1,8 +1,9 @@
 """Speed of the two attention masks, as ratios in one run: `python benchmarks/masks.py`.
 
-The variance mask runs against the released way of computing it written out: numpy in float64, clip by clip and ring frame
-by ring frame. Both masks run against copying their inputs and their output once into fresh memory. With a GPU, both also run
-there, and any operation that makes the host wait for it is an error.
+The variance mask runs against the released way of computing it written out: numpy in float64, clip by clip and
+ring frame by ring frame. Both masks run against copying their inputs and their output once into fresh memory. With a
+GPU, both also run there, and any operation that makes the host wait for it is an error. Run it on an idle machine:
+where other programs hold a core, every operation that is shared out to threads waits for it.
 """
 import argparse
 import random
@@ -17,7 +18,7 @@ from vad_ssl.smoothness import gradient_mask
 
 
 def released_way(view1, view2, frames=5):
-    "The variance of every stacked window of the ring, one `np.var` a ring frame and clip."
+    "The variance of every stacked window of the ring: one `np.var` a clip and ring frame."
     out = np.zeros(view1.shape)
     for i in range(len(view1)):
         one, two = (view[i, 0].numpy().astype(np.float64) for view in (view1, view2))
@@ -36,7 +37,7 @@ def copies(*tensors):
 
 
 def seconds(runs, repeats, wait=lambda: None):
-    "Median seconds of every run, taken in turns and in ever new order: none profits from what another leaves in memory."
+    "Median seconds of every run, in turns and in ever new order: none profits from what another left in memory."
     times, order = {name: [] for name in runs}, random.Random(0)
     for turn in range(repeats + 2):
         for name in order.sample(list(runs), len(runs)):

@@ -110,6 +110,13 @@ def test_an_interrupted_run_leaves_nothing_that_looks_finished():
     assert len(ucf101_24(target)) == 2 * len(ACTIONS)
 
 
+def test_a_folder_that_holds_something_else_is_refused(setup_1):
+    root = setup_1.root
+    with pytest.raises(ValueError, match="choose another folder"):
+        make_actors(root, train=3, test=1)
+    assert make_actors(root, train=2, test=1) == root
+
+
 def test_a_place_that_cannot_be_written_is_an_error_and_leaves_nothing():
     blocked = Path(tempfile.mkdtemp()) / "file"
     blocked.write_text("not a folder")

@@ -57,6 +57,14 @@ def test_the_gradient_of_the_divergence_is_finite_even_for_certain_and_opposite_
         assert p.grad.isfinite().all()
 
 
+def test_in_bfloat16_close_views_stay_close_to_zero_and_never_below(setup_1):
+    feat1 = setup_1.feat1
+    feat2 = setup_1.feat2
+    near = feat1 + 0.01 * feat2
+    full, low = js_divergence(feat1, near), js_divergence(feat1.bfloat16(), near.bfloat16())
+    assert low.dtype == torch.bfloat16 and 0 <= low < 3 * full + 1e-4
+
+
 def test_features_of_different_shape_are_refused():
     with pytest.raises(ValueError, match="differ in shape"):
         js_divergence(torch.zeros(2, 4), torch.zeros(2, 5))

@@ -21,6 +21,7 @@ from vad_ssl.evaluate import (
     PROTOCOLS,
     cut,
     evaluate,
+    evaluation_key,
     score_detections,
     tables,
     view_window,
@@ -154,8 +155,18 @@ def test_the_folder_of_results_is_complete_and_the_second_time_costs_nothing(set
     class Never(Constant):
         def forward(self, clips):
             raise AssertionError("predicted again")
-    records = evaluate(Never(0.0), videos, (56, 56), path=out / "paper.jsonl", bar=False)
+    records = evaluate(Never(0.0), videos, (56, 56), path=next(out.glob("paper-*.jsonl")), bar=False)
     pd.testing.assert_frame_equal(tables(records, videos, class_names(videos))[0], first)
+
+
+def test_another_checkpoint_never_finds_the_records_of_the_first(setup_1):
+    videos = setup_1.videos
+    model = setup_1.model
+    about = dict(size=[56, 56], short=60, frames=8, stride=2)
+    assert evaluation_key(model, videos, about) == evaluation_key(model, videos, about)
+    torch.manual_seed(1)
+    others = evaluation_key(small_detector(8, width=8), videos, about), evaluation_key(model, videos[1:], about)
+    assert len({evaluation_key(model, videos, about), *others, evaluation_key(model, videos, dict(about, short=30))}) == 4
 
 
 def test_the_truth_itself_scores_one_hundred_as_a_table_of_detections(setup_1):

@@ -6,7 +6,8 @@
 __all__ = ['ACTIONS', 'motion', 'skeleton', 'cover', 'texture', 'paint', 'figure', 'place', 'scenery', 'camera', 'box_of',
            'shifted', 'draw_video', 'write_one', 'make_actors', 'cache_folder', 'actors']
 
-# %% ../nbs/03_actors.ipynb #bd5117d5
+# %% ../nbs/03_actors.ipynb #f560d11e
+import json
 import os
 import shutil
 import signal
@@ -256,8 +257,13 @@ def make_actors(
     workers: int = 2,  # processes that draw
 ) -> Path:  # root, in the layout of UCF101-24; read it with `ucf101_24`
     "Draw the embedded data set; nothing happens if it is already there."
-    root = Path(root)
-    if (root / "pyannot.pkl").exists():
+    root, recipe = Path(root), dict(seed=seed, train=train, test=test)
+    if min(train, test) < 0 or train + test == 0:
+        raise ValueError(f"train={train}, test={test} videos a class: give at least one")
+    if root.exists() and any(root.iterdir()):
+        made = json.loads((root / "recipe.json").read_text()) if (root / "recipe.json").exists() else "something else"
+        if made != recipe:
+            raise ValueError(f"{root}: holds {made}, not {recipe}; choose another folder or remove this one")
         return root
     part = root.with_name(f".{root.name}.{os.getpid()}")
     for action in ACTIONS:
@@ -266,11 +272,12 @@ def make_actors(
     try:
         with ProcessPoolExecutor(workers, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as pool:
             made = dict(tqdm(pool.map(write_one, jobs, chunksize=8), "drawing videos", len(jobs), leave=False))
-        is_test = lambda name: int(name.split("_g")[1][:2]) <= test  # as in UCF-101, the first groups are the test set
+        is_test = lambda name: int(name.split("_g")[1].split("_c")[0]) <= test  # the first groups, as in UCF-101
         save_annotations(part, made, [name for name in made if is_test(name)])
+        (part / "recipe.json").write_text(json.dumps(recipe))
         part.rename(root)
     except OSError:
-        if not (root / "pyannot.pkl").exists():  # otherwise another process was faster
+        if not (root / "recipe.json").exists():  # otherwise another process was faster
             raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -289,6 +296,6 @@ def actors(
     test: int = 32,  # test videos a class
 ) -> Path:  # root folder in the layout of UCF101-24
     "The embedded data set, drawn on first use and kept in the cache folder."
-    root = cache_folder() / f"actors-v1-seed{seed}-train{train}-test{test}"
+    root = cache_folder() / f"actors-v2-seed{seed}-train{train}-test{test}"
     root.parent.mkdir(parents=True, exist_ok=True)
     return make_actors(root, seed, train, test)

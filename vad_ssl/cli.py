@@ -37,9 +37,12 @@ def fraction(text: str) -> float:
 def writable(folder: Path) -> Path:
     "Make the folder, or fail before any work is done."
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(f"{folder}: no permission to write; choose another folder with --out")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".writable").touch()
+        (folder / ".writable").unlink()
+    except OSError as error:
+        raise ValueError(f"{folder}: cannot be written ({error.strerror}); choose another folder with --out") from None
     return folder
 
 # %% ../nbs/24_cli.ipynb #1ef1c50f
@@ -80,6 +83,8 @@ def evaluate(args):
         table = score_detections(args.detections, videos, names)
     elif args.checkpoint:
         model, about = load_detector(args.checkpoint, device())
+        if about["classes"] != names:
+            raise ValueError(f"{args.checkpoint}: trained for {about['classes']}, but the data set has {names}")
         out = writable(args.out or args.checkpoint.parent / "evaluation")
         table, summary = write_evaluation(out, model, videos, names, args.protocol, about)
         print("\n".join(f"{key}: {value}" for key, value in summary.items()), f"\nwritten to {out}")
@@ -147,12 +152,12 @@ def dev(args):
     job = getattr(dev, args.job)
     return job(args.slow) if args.job == "test" else job()
 
-# %% ../nbs/24_cli.ipynb #417e64a4
-def add_run_options(parser: argparse.ArgumentParser):
+# %% ../nbs/24_cli.ipynb #c275a227
+def add_run_options(parser: argparse.ArgumentParser, leave_out: tuple = ("seed",)):
     "One option a field of `Run`, but for those that a command sets itself."
     from vad_ssl.study import METHODS, Run
     for field in fields(Run):
-        if field.name in ("seed",):
+        if field.name in leave_out:
             continue
         kind = fraction if field.name == "label_fraction" else type(field.default)
         choices = tuple(METHODS) if field.name == "method" else None
@@ -163,7 +168,7 @@ def add_run_options(parser: argparse.ArgumentParser):
 def run_of(args) -> "Run":
     "The run that the options describe."
     from vad_ssl.study import Run
-    return Run(**{f.name: getattr(args, f.name) for f in fields(Run)})
+    return Run(**{f.name: getattr(args, f.name) for f in fields(Run) if hasattr(args, f.name)})
 
 # %% ../nbs/24_cli.ipynb #23a63181
 def parser() -> Parser:
@@ -180,7 +185,7 @@ def parser() -> Parser:
         p = command(function)
         p.add_argument("--out", type=Path, default=Path(out), help=f"folder for results, default {out}")
         p.add_argument("--seed", type=int, default=0, help="of split, weights and training")
-        add_run_options(p)
+        add_run_options(p, ("seed", "method") if function is demo else ("seed",))
         if function is demo:
             p.add_argument("--seeds", type=int, default=1, help="how many, counted up from --seed")
     p = command(data)

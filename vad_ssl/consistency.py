@@ -19,9 +19,11 @@ def js_divergence(
     "Jensen-Shannon divergence between the features of two views, in nats (Eq. 1)."
     if feat1.shape != feat2.shape:
         raise ValueError(f"features of the two views differ in shape: {tuple(feat1.shape)} and {tuple(feat2.shape)}")
-    log_p, log_q = feat1.log_softmax(-1), feat2.log_softmax(-1)
+    dtype = torch.promote_types(feat1.dtype, torch.float32)  # in bfloat16, close views would give noise
+    log_p, log_q = feat1.log_softmax(-1, dtype), feat2.log_softmax(-1, dtype)
     log_m = torch.logaddexp(log_p, log_q) - math.log(2)
-    return ((log_p.exp() * (log_p - log_m) + log_q.exp() * (log_q - log_m)) / 2).sum(-1).mean()
+    divergence = ((log_p.exp() * (log_p - log_m) + log_q.exp() * (log_q - log_m)) / 2).sum(-1)
+    return divergence.clamp(min=0).mean().to(feat1.dtype)
 
 # %% ../nbs/10_consistency.ipynb #ea8b7559
 def l2_consistency(

@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['PROTOCOLS', 'view_window', 'cut', 'measure_paper', 'measure_act', 'video_scale', 'measure_davis', 'evaluate',
-           'read_records', 'all_tubes', 'tables', 'curves_figure', 'worst_figure', 'write_evaluation',
+           'read_records', 'all_tubes', 'tables', 'curves_figure', 'worst_figure', 'evaluation_key', 'write_evaluation',
            'score_detections']
 
-# %% ../nbs/17_evaluate.ipynb #7cbc0a75
+# %% ../nbs/17_evaluate.ipynb #ddea7c28
+import hashlib
 import json
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +96,8 @@ def evaluate(
     bar: bool = True,
 ) -> list:  # one record a video, with its name
     "Predict annotated videos one after the other and record what a protocol needs; goes on where it was interrupted."
+    if not videos:
+        raise ValueError("no annotated test videos to evaluate; check the data set and its test list")
     done = read_records(path)
     for video in tqdm([v for v in videos if v.name not in done], "evaluating", disable=not bar):
         pixels, truth, window = cut(video, size, short)
@@ -116,9 +118,9 @@ def read_records(
     for line in Path(path).read_text().splitlines() if path and Path(path).exists() else ():
         try:
             record = json.loads(line)
-        except json.JSONDecodeError:
+            records[record["video"]] = record
+        except (json.JSONDecodeError, TypeError, KeyError):
             continue
-        records[record["video"]] = record
     return records
 
 # %% ../nbs/17_evaluate.ipynb #ce196f20
@@ -199,6 +201,22 @@ def worst_figure(
     fig.suptitle(f"{video.name} ({video.action})", fontsize=9)
     return fig
 
+# %% ../nbs/17_evaluate.ipynb #90233005
+def evaluation_key(
+    model: nn.Module,
+    videos: list,
+    about: dict,  # size, short, frames and stride of the detector
+) -> str:
+    "Changes with the weights, the videos, their annotations and the settings: records of another evaluation never count."
+    digest = hashlib.sha256(json.dumps([about.get(k) for k in ("size", "short", "frames", "stride")]).encode())
+    for tensor in model.state_dict().values():
+        digest.update(tensor.detach().cpu().numpy().tobytes())
+    for video in videos:
+        digest.update(f"{video.name} {Path(video.path).resolve()} {video.label}".encode())
+        for tube in video.tubes:
+            digest.update(np.asarray(tube.boxes).tobytes())
+    return digest.hexdigest()[:10]
+
 # %% ../nbs/17_evaluate.ipynb #4cf11fb8
 def write_evaluation(
     out: Path,  # folder
@@ -213,7 +231,8 @@ def write_evaluation(
     import matplotlib.pyplot as plt
     out, how = Path(out), (about["short"], about["frames"], about["stride"])
     size = None if protocol == "act" else tuple(about["size"])
-    records = evaluate(model, videos, size, *how, path=out / f"{protocol}.jsonl", protocol=protocol, bar=bar)
+    key = evaluation_key(model, videos, about)
+    records = evaluate(model, videos, size, *how, path=out / f"{protocol}-{key}.jsonl", protocol=protocol, bar=bar)
     table, summary = tables(records, videos, names, protocol)
     table.to_csv(out / f"{protocol}_per_class.csv")
     (out / f"{protocol}_summary.json").write_text(json.dumps(summary, indent=1))

@@ -6,7 +6,8 @@
 __all__ = ['frame_clips', 'localise', 'build', 'load_detector', 'resize', 'localise_file', 'overlay', 'frame_table', 'predict',
            'overlay_frames']
 
-# %% ../nbs/16_predict.ipynb #134eb29c
+# %% ../nbs/16_predict.ipynb #0ab511a2
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -144,7 +145,8 @@ def predict(
     model, about = load_detector(checkpoint, device)
     probs, activations = localise_file(model, path, about, bar=bar)
     info, out = probe(path), Path(out)
-    (out / "masks").mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(out / "masks", ignore_errors=True)  # of an earlier, longer video
+    (out / "masks").mkdir(parents=True)
     scale = (info.height / probs.shape[1], info.width / probs.shape[2])
     write_csv(frame_table(probs, scale), out / "frames.csv")
     classes = pd.DataFrame({"action": about["classes"], "score": activations.mean(0)})

@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['gradient_mask', 'smoothness_loss']
 
-# %% ../nbs/12_smoothness.ipynb #89a14430
+# %% ../nbs/12_smoothness.ipynb #039349a1
 import torch
 from torch import Tensor
 
-from .coherence import blockwise, rescale
+from .coherence import rescale
 from .consistency import l2_consistency
 
 # %% ../nbs/12_smoothness.ipynb #1169f963
@@ -23,12 +23,8 @@ def gradient_mask(
             return torch.zeros_like(probs)
         x = probs.to(torch.promote_types(probs.dtype, torch.float32)).flatten(3).squeeze(1)
         (derivative,) = torch.gradient(torch.eye(x.shape[1], dtype=x.dtype, device=x.device), dim=0)
-
-        def fill(out, x):
-            torch.matmul(derivative @ derivative, x - x[:, :1], out=out).abs_()
-            return rescale(out) if normalise else out
-
-        return blockwise(fill, x.new_empty(x.shape), x).view(probs.shape).to(probs.dtype)
+        mask = (derivative @ derivative @ (x - x[:, :1])).abs_()
+        return (rescale(mask) if normalise else mask).view(probs.shape).to(probs.dtype)
 
 # %% ../nbs/12_smoothness.ipynb #44af5a9a
 def smoothness_loss(

@@ -90,7 +90,7 @@ def load_checkpoint(
             weights, _ = load_weights(path / "model.safetensors")
             state = torch.load(path / "state.pt", weights_only=True, map_location="cpu")
         except Exception as error:
-            print(f"{path}: unreadable checkpoint skipped ({type(error).__name__})")
+            print(f"{path.name}: unreadable checkpoint skipped ({type(error).__name__})")
             continue
         model.load_state_dict(weights)
         return int(path.name.split("-")[1]), state
