@@ -1,0 +1,55 @@
+"Generated from nbs/22_report.ipynb: change the notebook, then `make export`."
+from pathlib import Path
+from types import SimpleNamespace
+from vad_ssl.actors import make_actors
+from vad_ssl.study import METHODS
+from vad_ssl.study import Run
+import pandas as pd
+import pytest
+import re
+import tempfile
+import time
+
+from vad_ssl.report import demo, page, verdict
+
+
+def test_a_page_is_self_contained_and_escapes_what_it_is_given():
+    text = page("a < b", ["x & y", pd.DataFrame({"f": [1.25]}), (b"png", "a picture")])
+    assert "a &lt; b" in text and "x &amp; y" in text and "<td>1.2</td>" in text and 'alt="a picture"' in text
+    assert "http" not in text and "<script" not in text
+
+
+def test_the_verdict_names_whoever_is_ahead():
+    table = pd.DataFrame({"method": ["a", "b"], "seed": [0, 0], "f_map_50": [40.0, 50.0], "v_map_50": [30.0, 20.0],
+                          "videos": [8, 8]})
+    assert "f-mAP@0.5: b 50.0, a 40.0 (+10.0)" in verdict(table) and "v-mAP@0.5: a 30.0" in verdict(table)
+    assert "One seed" in verdict(table) and "Means of 2 seeds" in verdict(pd.concat([table, table.assign(seed=1)]))
+
+
+@pytest.fixture(scope="module")
+def setup_1():
+    data = make_actors(Path(tempfile.mkdtemp()) / "actors", train=5, test=1, workers=1)
+    out = Path(tempfile.mkdtemp())
+    base = Run(data=str(data), width=8, batch_labelled=2, batch_unlabelled=2, epochs=1, steps=2)
+    scores = demo(out, base=base, bar=False)
+    return SimpleNamespace(data=data, out=out, base=base, scores=scores)
+
+
+def test_the_demo_writes_everything_it_promises(setup_1):
+    out = setup_1.out
+    assert {"scores.csv", "curves.png", "report.html"} <= {p.name for p in out.iterdir()}
+    table = pd.read_csv(out / "scores.csv")
+    assert table.method.tolist() == list(METHODS) and (table.steps == 2).all()
+    text = (out / "report.html").read_text()
+    assert text.count("<img") == text.count('src="data:image/png;base64,') == 1 + 3 * len(METHODS)
+    assert not re.search(r"<script|<link|https?:", re.sub(r'src="data:[^"]*"', "", text))
+
+
+def test_a_second_demo_reuses_the_first(setup_1):
+    out = setup_1.out
+    base = setup_1.base
+    scores = setup_1.scores
+    import time
+    began = time.perf_counter()
+    assert demo(out, base=base, bar=False).equals(scores)
+    assert time.perf_counter() - began < 60
