@@ -28,6 +28,7 @@ from vad_ssl.metrics import (
     boundary_f,
     box_iou,
     capsule_protocol,
+    check_table,
     confusion,
     count_record,
     frame_ap,
@@ -266,6 +267,14 @@ def setup_5():
         ranked = [(c, (v, f), box) for s, v, c, f, *box in sorted(rows, key=lambda row: -row[0])]
         return greedy_slowly(ranked, boxes, iou_slowly, iou)
     return SimpleNamespace(iou_slowly=iou_slowly, greedy_slowly=greedy_slowly, frame_ap_slowly=frame_ap_slowly)
+
+
+def test_a_table_with_an_empty_cell_is_refused_by_row_and_column():
+    good = pd.DataFrame(dict(video=["a", "b"], label=[0, 1], frame=[0, 0], x1=[0, 0], y1=[0, 0], x2=[3, 3], y2=[3, 3]))
+    assert check_table(good) is good
+    for column in ("video", "label", "x2"):
+        with pytest.raises(TableError, match=f"row 1 has no {column}"):
+            check_table(good.astype(object).assign(**{column: [good[column][0], None]}).infer_objects())
 
 
 def test_ties_are_broken_by_the_further_keys():

@@ -241,6 +241,8 @@ def check_table(
     missing = [c for c in need if c not in table]
     if missing: raise TableError(f"{source}: no column {', '.join(missing)}. Needed: {', '.join(need)}.")
     for c in need:
+        empty = table[c].isna().to_numpy()
+        if empty.any(): raise TableError(f"{source}: row {empty.argmax()} has no {c}. Fill it in or remove it.")
         if c in ("video", "label", "tube") or not len(table): continue
         try: bad = ~np.isfinite(table[c].to_numpy(float))
         except (TypeError, ValueError): raise TableError(f"{source}: {c} holds text. Give numbers.") from None
