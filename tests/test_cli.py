@@ -1,4 +1,4 @@
-"Generated from nbs/24_cli.ipynb: change the notebook, then `make export`."
+"Generated from nbs/25_cli.ipynb: change the notebook, then `make export`."
 from pathlib import Path
 from types import SimpleNamespace
 from vad_ssl.actors import draw_video

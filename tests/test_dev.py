@@ -1,4 +1,4 @@
-"Generated from nbs/23_dev.ipynb: change the notebook, then `make export`."
+"Generated from nbs/24_dev.ipynb: change the notebook, then `make export`."
 from pathlib import Path
 from types import SimpleNamespace
 import json

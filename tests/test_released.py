@@ -1,4 +1,4 @@
-"Generated from nbs/20_released.ipynb: change the notebook, then `make export`."
+"Generated from nbs/21_released.ipynb: change the notebook, then `make export`."
 from pathlib import Path
 from types import SimpleNamespace
 from vad_ssl import capsule

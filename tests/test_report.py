@@ -1,4 +1,4 @@
-"Generated from nbs/22_report.ipynb: change the notebook, then `make export`."
+"Generated from nbs/23_report.ipynb: change the notebook, then `make export`."
 from pathlib import Path
 from types import SimpleNamespace
 from vad_ssl.actors import make_actors

@@ -1,4 +1,4 @@
-"Generated from nbs/21_study.ipynb: change the notebook, then `make export`."
+"Generated from nbs/22_study.ipynb: change the notebook, then `make export`."
 from dataclasses import asdict
 from dataclasses import replace
 from pathlib import Path
