@@ -227,6 +227,12 @@ def test_voila_serves_the_live_inspector(page, serve, tmp_path):
     assert moves(page)
 
 
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves files without a word."""
+    def log_message(self, *_):
+        pass
+
+
 @pytest.fixture(scope="module")
 def site():
     """The built site, served from this machine; built if it is not there."""
@@ -234,9 +240,7 @@ def site():
     if not (folder / "index.html").exists():
         from vad_ssl.dev import docs
         assert docs() == 0
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
-    handler.log_message = lambda *_: None
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

@@ -29,10 +29,12 @@ from vad_ssl.inspector import (
     pack,
     panels,
     read_clip,
+    read_page,
     second_derivative,
     serve,
     unpack,
     untouched,
+    write_page,
 )
 
 
@@ -194,6 +196,8 @@ def test_a_page_is_one_file_that_asks_nobody_for_anything(setup_2, setup_3, setu
     bare = re.sub(r"data:image/webp;base64,[A-Za-z0-9+/=]*", "", page)
     assert "a &lt; b" in page and not re.search(r"""(src|href)=|https?://|@import|fetch\(|import\(""", bare)
     assert page.count("</script>") == 2  # data cannot end the script early
+    data, title = read_page(home / "page.html")
+    assert title == "a < b" and write_page(data, home / "again.html", title, frame=0, ramp=1.0).read_text() == page
 
 
 def test_the_page_holds_the_maps_of_the_detector(setup_2, setup_4):

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['WINDOWS', 'PAGE', 'as_map', 'loss_weight', 'panels', 'untouched', 'mirror', 'assignments', 'Look', 'look',
            'read_clip', 'sources', 'stand_in', 'letters', 'pack', 'unpack', 'packed_look', 'picture', 'palettes',
-           'second_derivative', 'asset', 'widget_class', 'colours', 'strip', 'Inspector', 'live_notebook', 'serve']
+           'second_derivative', 'asset', 'write_page', 'read_page', 'widget_class', 'colours', 'strip', 'Inspector',
+           'live_notebook', 'serve']
 
 # %% ../nbs/18_inspector.ipynb #a8d233ba
 import base64
@@ -265,6 +266,29 @@ window.viewer = await view(document.getElementById("viewer"), JSON.parse(documen
 </script></body></html>
 """
 
+# %% ../nbs/18_inspector.ipynb #e8dbf0c8
+def write_page(
+    data: dict,  # from `Inspector.data`
+    path: Path,
+    title: str,
+    **start,  # frame, ramp: where the viewer begins
+) -> Path:
+    "Viewer and data in one file."
+    text = json.dumps(data).replace("</", "<\\/")
+    page = PAGE.format(title=html.escape(title), css=asset("inspector.css"), js=asset("inspector.js"), data=text,
+                       start=json.dumps(start))
+    Path(path).write_text(page, encoding="utf-8")
+    return Path(path)
+
+# %% ../nbs/18_inspector.ipynb #fecd6a69
+def read_page(
+    path: Path,  # written by `write_page`
+) -> tuple:  # data, title
+    "What a page holds, to write it again with the viewer of today."
+    text = Path(path).read_text(encoding="utf-8")
+    data = text.split('<script type="application/json" id="data">')[1].split("</script>")[0]
+    return json.loads(data), html.unescape(text.split("<title>")[1].split("</title>")[0])
+
 # %% ../nbs/18_inspector.ipynb #ae3563b7
 @cache
 def widget_class():
@@ -375,11 +399,7 @@ class Inspector:
 
     def to_html(self, path: Path, frame: int = 0, ramp: float = 1.0) -> Path:
         "Write the viewer as one page that needs neither Python nor a network."
-        data = json.dumps(self.data()).replace("</", "<\\/")
-        page = PAGE.format(title=html.escape(self.title), css=asset("inspector.css"), js=asset("inspector.js"), data=data,
-                           start=json.dumps({"frame": frame, "ramp": ramp}))
-        Path(path).write_text(page, encoding="utf-8")
-        return Path(path)
+        return write_page(self.data(), path, self.title, frame=frame, ramp=ramp)
 
 # %% ../nbs/18_inspector.ipynb #e8b0efc5
 def live_notebook(
