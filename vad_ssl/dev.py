@@ -402,7 +402,7 @@ def site_notebook(
 ) -> dict:  # the notebook as JSON
     "A chapter for the site: stored outputs, no hidden cells."
     book = json.loads(Path(path).read_text(encoding="utf-8"))
-    source, hidden = lambda cell: "".join(cell["source"]), re.compile(r"^#\| *(hide|default_exp)\b")
+    source, hidden = lambda cell: "".join(cell["source"]), re.compile(r"^#\| *(hide|default_exp|live)\b")
     code = lambda cell: cell["cell_type"] == "code"
     cells = [c for c in book["cells"] if not code(c) or not hidden.match(source(c))]
     book["cells"] = [site_cell(c) if code(c) else {**c, "source": linked_equations(source(c), links)} for c in cells]
