@@ -12,14 +12,16 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
-from vad_ssl.dev import repository
-from vad_ssl.inspector import Inspector, mirror
+from vad_ssl.dev import docs, repository
+from vad_ssl.inspector import Inspector
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install playwright")
 ROOT = repository()
@@ -235,10 +237,9 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def site():
-    """The built site, served from this machine; built if it is not there."""
+    """The site, built if anything has changed, and served from this machine."""
     folder = ROOT / "docs" / "_build" / "html"
-    if not (folder / "index.html").exists():
-        from vad_ssl.dev import docs
+    with FileLock(Path(tempfile.gettempdir()) / f"vad_ssl_site_{zlib.crc32(str(ROOT).encode())}.lock"):  # one worker at a time
         assert docs() == 0
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
     threading.Thread(target=server.serve_forever, daemon=True).start()

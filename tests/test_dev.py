@@ -2,6 +2,7 @@
 from pathlib import Path
 from types import SimpleNamespace
 import json
+import os
 import pytest
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from vad_ssl.dev import (
     misplaced,
     notebooks,
     paper_rows,
+    put,
     read_names,
     render,
     repository,
@@ -205,3 +207,13 @@ def test_a_figure_without_words_is_found(setup_1, setup_2):
         cell["outputs"] = [{"output_type": "display_data", "metadata": {}, "data": {"image/png": "x"}}]
     path.write_text(json.dumps(book))
     assert silent_figures(path) == ["cell0"]
+
+
+def test_a_file_that_does_not_change_is_not_written():
+    path = Path(tempfile.mkdtemp()) / "new" / "page.md"
+    put(path, "one")
+    os.utime(path, (0, 0))
+    put(path, "one")
+    assert path.stat().st_mtime == 0
+    put(path, "two")
+    assert path.read_text() == "two" and path.stat().st_mtime > 0

@@ -6,8 +6,8 @@
 __all__ = ['Cell', 'code_cells', 'bound_names', 'read_names', 'indented', 'import_lines', 'exported', 'NotebookError', 'render',
            'wrapped', 'block', 'repository', 'notebooks', 'nbdev', 'still', 'export', 'check', 'same', 'misplaced',
            'run_here', 'run_notebook', 'test', 'lab', 'paper_rows', 'broken_links', 'code_link', 'paper_page',
-           'api_page', 'linked_equations', 'site_cell', 'site_notebook', 'silent_figures', 'write_sources', 'docs',
-           'clean']
+           'api_page', 'linked_equations', 'site_cell', 'site_notebook', 'silent_figures', 'put', 'write_sources',
+           'docs', 'clean']
 
 # %% ../nbs/24_dev.ipynb #c9fcdc51
 import ast
@@ -304,7 +304,7 @@ def test(
     print("\n".join(problems) or "package, tests and notebooks are in sync", flush=True)
     if problems:
         return 1
-    command = [sys.executable, "-m", "pytest", "-q", "-n", str(min(2, os.cpu_count() or 1)), "--dist", "worksteal", "tests"]
+    command = [sys.executable, "-m", "pytest", "-q", "-rs", "-n", str(min(2, os.cpu_count() or 1)), "--dist", "worksteal", "tests"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(command + ["--slow"] * slow, cwd=repository(), env=environment).returncode
 
@@ -415,21 +415,29 @@ def silent_figures(path: Path) -> list:
     return [cell["id"] for cell in json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
             if pictures(cell) and "fig-alt:" not in "".join(cell["source"])]
 
+# %% ../nbs/24_dev.ipynb #45456027
+def put(path: Path, text: str):
+    "Write a file only if that changes it, so that what was built from it stays valid."
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
 # %% ../nbs/24_dev.ipynb #71eb49dd
 def write_sources(root: Path):
     "Everything the site needs that is not written by hand: chapters, tables, reference, inspector."
     from vad_ssl.inspector import read_page, write_page
     docs, rows = root / "docs", paper_rows(root / "docs" / "paper_to_code.csv")
-    shutil.rmtree(docs / "_nbs", ignore_errors=True)
-    (docs / "_nbs").mkdir(parents=True)
     links = {row["item"][4:]: row["code"] for row in rows if row["item"].startswith("Eq. ")}
-    for path in notebooks(root):
-        (docs / "_nbs" / path.name).write_text(json.dumps(site_notebook(path, links)), encoding="utf-8")
+    pages = {docs / "_nbs" / path.name: json.dumps(site_notebook(path, links)) for path in notebooks(root)}
     if links:
         raise NotebookError(f"no chapter shows equation {', '.join(links)} with its \\tag{{...}}")
-    (docs / "paper_to_code.md").write_text(paper_page(rows), encoding="utf-8")
-    (docs / "api.md").write_text(api_page(root), encoding="utf-8")
-    write_page(read_page(docs / "demo" / "inspector.html")[0], docs / "_static" / "inspector.html", "inspector", frame=3, ramp=0.6)
+    for old in set((docs / "_nbs").glob("*")) - set(pages):
+        old.unlink()
+    pages |= {docs / "paper_to_code.md": paper_page(rows), docs / "api.md": api_page(root)}
+    for path, text in pages.items():
+        put(path, text)
+    data, title = read_page(docs / "demo" / "inspector.html")
+    write_page(data, docs / "_static" / "inspector.html", title, frame=3, ramp=0.6)
 
 # %% ../nbs/24_dev.ipynb #37175d52
 def docs() -> int:
@@ -442,5 +450,7 @@ def docs() -> int:
 # %% ../nbs/24_dev.ipynb #65565068
 def clean():
     "Remove what the jobs made; never the notebooks, nor the environment that runs this."
+    for name in ("docs/api.md", "docs/paper_to_code.md", "docs/_static/inspector.html"):
+        (repository() / name).unlink(missing_ok=True)
     for name in ("build", "demo", ".pytest_cache", "docs/_build", "docs/_nbs"):
         shutil.rmtree(repository() / name, ignore_errors=True)

@@ -183,7 +183,7 @@ def stand_in(
 # %% ../nbs/18_inspector.ipynb #48fbcb3e
 def letters(data: bytes) -> str:
     "zlib, then base64."
-    return base64.b64encode(zlib.compress(data, 9)).decode()
+    return base64.b64encode(zlib.compress(data, 6)).decode()
 
 # %% ../nbs/18_inspector.ipynb #b1534cc0
 def pack(
