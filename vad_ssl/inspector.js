@@ -65,7 +65,7 @@ function scaled(raw, normalise) { // one min-max for the whole clip, as in train
 function computeMaps(data, s) { // name -> {values, top}; `kind` tells the formulas apart
   const step = data.steps[s.step], { loc1, loc2, valid, masks } = step, maps = {};
   if (data.truth) maps["truth"] = { values: data.truth, top: 1 };
-  maps[data.stand_in ? `prediction (${data.stand_in} stands in)` : "prediction"] = { values: loc1, top: 1 };
+  maps[data.stand_in ? `${data.stand_in}, as prediction` : "prediction"] = { values: loc1, top: 1 };
   const clip = scaled(masks[`clip ${s.window}`], s.normalise), gradient = scaled(masks.gradient, s.normalise);
   if (!loc2) return { ...maps, "variance mask, clip alone": clip, "gradient mask": gradient };
   const ring = scaled(masks[`ring ${s.window}`], s.normalise);
