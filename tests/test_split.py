@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from vad_ssl.data import DataError
 from vad_ssl.data import Tube
 from vad_ssl.data import Video
+from vad_ssl.data import film_of
 from vad_ssl.data import save_annotations
 from vad_ssl.data import ucf101_24
 from vad_ssl.video import VideoError
@@ -142,6 +143,19 @@ def test_the_manifests_in_the_repository_are_what_this_chapter_makes(setup_3):
         for real in (p for p in places if p.exists()):
             write_manifest(tmp / "again.csv", *split_labelled(ucf101_24(real), 0.2, 0, by_group))
             assert (tmp / "again.csv").read_bytes() == (home / f"{name}.csv").read_bytes()
+
+
+def test_the_jhmdb_manifests_follow_from_their_own_list_of_videos(setup_3):
+    tmp = setup_3.tmp
+    home = next(p for p in (Path("manifests"), Path("../manifests")) if p.exists())
+    for name, by_group, n in (("jhmdb21_30", True, 189), ("jhmdb21_30_clips", False, 197)):
+        listed = pd.read_csv(home / f"{name}.csv").name.tolist()
+        actions = sorted({v.split("/")[0] for v in listed})
+        assert len(listed) == 660 and len(actions) == 21
+        known = [Video(v, Path(v), v.split("/")[0], actions.index(v.split("/")[0]), 40, (), "train", film_of(v)) for v in listed]
+        labelled, unlabelled = split_labelled(known, 0.3, 0, by_group)
+        write_manifest(tmp / "again.csv", labelled, unlabelled)
+        assert (tmp / "again.csv").read_bytes() == (home / f"{name}.csv").read_bytes() and len(labelled) == n
 
 
 @pytest.fixture(scope="module")
