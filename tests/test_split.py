@@ -20,7 +20,16 @@ import tempfile
 import torch
 import warnings
 
-from vad_ssl.split import Batches, Clips, batch_to, loaders, read_manifest, split_labelled, write_manifest
+from vad_ssl.split import (
+    Batches,
+    Clips,
+    batch_to,
+    loaders,
+    read_manifest,
+    split_labelled,
+    strip,
+    write_manifest,
+)
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +126,11 @@ def test_a_manifest_gives_the_split_back(setup_1, setup_2, setup_3):
     assert all(v.tubes for v in lab) and not any(v.tubes or v.label >= 0 for v in unl)
     table = pd.read_csv(tmp / "split.csv")
     assert table.action[table.subset == "unlabelled"].isna().all() and table.name.is_monotonic_increasing
+
+
+def test_a_folder_of_videos_without_labels_cannot_be_split(setup_1):
+    videos = setup_1.videos
+    with pytest.raises(DataError, match="none of 1 training videos has a label"): split_labelled([strip(videos[0])], 0.2)
 
 
 def test_wrong_manifests_are_named(setup_1, setup_3):
