@@ -251,6 +251,15 @@ def test_a_batch_holds_floats_in_0_to_1_and_the_unlabelled_part_no_target(setup_
     assert moved["label"].dtype == torch.int64 and "mask" not in batch_to(unl, "cpu")
 
 
+def test_pairs_know_the_names_of_their_videos(setup_4):
+    labelled = setup_4.labelled
+    unlabelled = setup_4.unlabelled
+    pairs = loaders(Clips(labelled, True, size=(24, 24)), Clips(unlabelled, False, size=(24, 24)), 2, 1, steps=1)
+    lab, unl = next(iter(pairs))
+    assert pairs.names(lab, unl) == [labelled[i].name for i in lab["index"]] + [unlabelled[unl["index"][0]].name]
+    assert pairs.names(lab, None) == pairs.names(lab, unl)[:2]
+
+
 def test_the_same_batches_come_from_any_number_of_processes_and_randomness_outside_is_left_alone(setup_4):
     labelled = setup_4.labelled
     unlabelled = setup_4.unlabelled

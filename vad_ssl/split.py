@@ -175,6 +175,11 @@ class Pairs:
             del streams  # or the traceback would keep the workers alive
             raise VideoError(stop.removeprefix("vad_ssl.video.VideoError: "))
 
+    def names(self, *pair: dict | None) -> list[str]:
+        "The videos of a pair of batches."
+        parts = zip(self.loaders, pair)
+        return [loader.dataset.videos[i].name for loader, batch in parts if batch for i in batch["index"].tolist()]
+
     def note(self, bad: list[str]):
         "Count and name skipped videos; stop when there are too many."
         for line in "\n".join(bad).split("\n") if any(bad) else ():
