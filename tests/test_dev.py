@@ -20,6 +20,7 @@ from vad_ssl.dev import (
     repository,
     run_notebook,
     site_notebook,
+    still,
 )
 
 
@@ -120,6 +121,20 @@ def test_a_fresh_export_is_in_sync_and_an_edited_file_is_found(setup_2):
         (small / name).write_text(good + "\n# edited by hand\n")
         assert [p.split(" ")[0] for p in check(small)] == [name]
         (small / name).write_text(good)
+
+
+def test_a_stored_widget_is_taken_out_and_pictures_stay(setup_1):
+    notebook = setup_1.notebook
+    path = notebook("slider", "figure")
+    book = json.loads(path.read_text())
+    book["cells"][0]["outputs"] = [{"output_type": "display_data", "metadata": {}, "data": {
+        "application/vnd.jupyter.widget-view+json": {"model_id": "4f"}, "text/plain": "IntSlider()"}}]
+    book["cells"][1]["outputs"] = [{"output_type": "display_data", "metadata": {}, "data": {"image/png": "x"}}]
+    book["metadata"]["widgets"] = {}
+    path.write_text(json.dumps(book))
+    still(path)
+    after = json.loads(path.read_text())
+    assert [len(c["outputs"]) for c in after["cells"]] == [0, 1] and "widgets" not in after["metadata"]
 
 
 def test_an_import_of_a_later_chapter_is_found(setup_2):

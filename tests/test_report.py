@@ -1,4 +1,5 @@
 "Generated from nbs/23_report.ipynb: change the notebook, then `make export`."
+from PIL import Image
 from pathlib import Path
 from types import SimpleNamespace
 from vad_ssl.actors import make_actors
@@ -10,7 +11,11 @@ import re
 import tempfile
 import time
 
-from vad_ssl.report import demo, page, verdict
+from vad_ssl.report import demo, page, pick, verdict
+
+
+def test_picking_is_evenly_spaced_and_never_too_much():
+    assert pick(list(range(9))) == [0, 3, 6] and pick([1, 2]) == [1, 2] and pick([]) == []
 
 
 def test_a_page_is_self_contained_and_escapes_what_it_is_given():
@@ -37,11 +42,12 @@ def setup_1():
 
 def test_the_demo_writes_everything_it_promises(setup_1):
     out = setup_1.out
-    assert {"scores.csv", "curves.png", "report.html"} <= {p.name for p in out.iterdir()}
+    assert {"scores.csv", "curves.png", "demo.webp", "inspector.html", "report.html"} <= {p.name for p in out.iterdir()}
     table = pd.read_csv(out / "scores.csv")
     assert table.method.tolist() == list(METHODS) and (table.steps == 2).all()
     text = (out / "report.html").read_text()
-    assert text.count("<img") == text.count('src="data:image/png;base64,') == 1 + 3 * len(METHODS)
+    assert text.count("<img") == text.count('src="data:image/') == 2 + 3 * len(METHODS)
+    assert Image.open(out / "demo.webp").n_frames > 8 and (out / "demo.webp").stat().st_size < 400_000
     assert not re.search(r"<script|<link|https?:", re.sub(r'src="data:[^"]*"', "", text))
 
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ring_windows', 'clip_windows', 'window_variance', 'rescale', 'blockwise', 'variance_mask', 'exp_rampup',
-           'coherence_loss']
+           'coherence_weight', 'coherence_loss']
 
 # %% ../nbs/11_coherence.ipynb #b6daf5c6
 import math
@@ -113,6 +113,21 @@ def exp_rampup(
         return 1.0
     return math.exp(-5 * (1 - min(max(epoch / epochs, 0.0), 1.0)) ** 2)
 
+# %% ../nbs/11_coherence.ipynb #5bcc89d6
+def coherence_weight(
+    loc1: Tensor,  # (b, 1, t, h, w) probabilities of view 1
+    loc2: Tensor,  # (b, 1, t, h, w) of view 2, carried back
+    w: float,  # weight of the masked loss, from `exp_rampup`
+    valid: Tensor = None,  # (b, 1, t, h, w) 1 where both views know the pixel
+    frames: int = 5,
+    cyclic: bool = True,  # False: the mask of view 1 alone
+    normalise: bool = True,  # scale each clip's mask to [0, 1], as in training
+) -> Tensor:  # (b, 1, t, h, w), no gradient
+    "How much every pixel counts in Eq. 3: w * mask + 1 - w, and 0 where a view lost it."
+    valid = torch.ones_like(loc1) if valid is None else valid
+    mask = variance_mask(loc1, loc2 * valid + loc1 * (1 - valid) if cyclic else None, frames, normalise)
+    return valid * (w * mask + 1 - w)
+
 # %% ../nbs/11_coherence.ipynb #18b02c89
 def coherence_loss(
     loc1: Tensor,  # (b, 1, t, h, w) probabilities of view 1
@@ -123,6 +138,4 @@ def coherence_loss(
     cyclic: bool = True,  # False: the mask of view 1 alone
 ) -> Tensor:  # scalar
     "Temporal-coherence consistency, Eq. 3: the variance mask weights the squared error, more and more so."
-    valid = torch.ones_like(loc1) if valid is None else valid
-    mask = variance_mask(loc1, loc2 * valid + loc1 * (1 - valid) if cyclic else None, frames)
-    return l2_consistency(loc1, loc2, valid * (w * mask + 1 - w))
+    return l2_consistency(loc1, loc2, coherence_weight(loc1, loc2, w, valid, frames, cyclic))

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Cell', 'code_cells', 'bound_names', 'read_names', 'indented', 'import_lines', 'exported', 'NotebookError', 'render',
-           'wrapped', 'block', 'repository', 'notebooks', 'nbdev', 'export', 'check', 'same', 'misplaced', 'run_here',
-           'run_notebook', 'test', 'lab', 'site_notebook', 'docs', 'clean']
+           'wrapped', 'block', 'repository', 'notebooks', 'nbdev', 'still', 'export', 'check', 'same', 'misplaced',
+           'run_here', 'run_notebook', 'test', 'lab', 'site_notebook', 'docs', 'clean']
 
 # %% ../nbs/24_dev.ipynb #05c9b796
 import ast
@@ -191,12 +191,27 @@ def nbdev(command: str, root: Path):
     environment = {k: v for k, v in os.environ.items() if k != "IN_TEST"}
     subprocess.run([Path(sys.executable).parent / command], cwd=root, env=environment, check=True)
 
+# %% ../nbs/24_dev.ipynb #451cc361
+def still(path: Path):
+    "Drop stored widgets from a notebook: they are nothing without a kernel, and differ each time."
+    text = Path(path).read_text(encoding="utf-8")
+    if "jupyter.widget-" not in text:
+        return
+    book = json.loads(text)
+    book["metadata"].pop("widgets", None)
+    for cell in book["cells"]:
+        outputs = cell.get("outputs", [])
+        outputs[:] = [o for o in outputs if not any("jupyter.widget-" in kind for kind in o.get("data", {}))]
+    Path(path).write_text(json.dumps(book, sort_keys=True, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
 # %% ../nbs/24_dev.ipynb #a46d4e00
 def export(
     root: Path = None,  # checkout; None: this one
 ):
     "Notebooks -> package (by nbdev) and tests (by `render`)."
     root = Path(root or repository())
+    for path in notebooks(root):
+        still(path)
     nbdev("nbdev_export", root)
     (root / "tests").mkdir(exist_ok=True)
     for old in (root / "tests").glob("test_*.py"):

@@ -1,0 +1,330 @@
+// The viewer of vad_ssl.inspector, in two homes: a widget in a notebook (anywidget) and a page of its own.
+// Python computes every map; here they are coloured, weighted by the sliders and read out pixel by pixel.
+
+const show = (v, digits = 3) => (v !== 0 && Math.abs(v) < 0.01 ? v.toPrecision(2) : v.toFixed(digits));
+
+function make(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [key, value] of Object.entries(attributes))
+    key in node && key !== "list" ? (node[key] = value) : node.setAttribute(key, value);
+  node.append(...children);
+  return node;
+}
+
+async function inflate(text) { // base64 of zlib -> bytes
+  const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+async function unpack(packed) { // {top, data}: high bytes, then low bytes, of 0 .. 4095 -> floats
+  if (!packed) return null;
+  const raw = await inflate(packed.data), n = raw.length / 2;
+  return Float32Array.from({ length: n }, (_, k) => ((raw[k] * 256 + raw[n + k]) / 4095) * packed.top);
+}
+
+async function unpackStep(step) {
+  const out = { name: step.name, activations: step.activations, masks: {} };
+  for (const key of ["loc1", "loc2", "valid"]) out[key] = await unpack(step[key]);
+  for (const [key, packed] of Object.entries(step.masks)) out.masks[key] = await unpack(packed);
+  if (step.routing) out.routing = { shape: step.routing.shape, values: await unpack(step.routing) };
+  return out;
+}
+
+async function framePixels(uri, w, h) {
+  const image = new Image();
+  image.src = uri;
+  await image.decode();
+  const context = make("canvas", { width: w, height: h }).getContext("2d", { willReadFrequently: true });
+  context.drawImage(image, 0, 0);
+  return context.getImageData(0, 0, w, h).data;
+}
+
+async function load(data) { // everything as typed arrays
+  const steps = await Promise.all(data.steps.map(unpackStep));
+  const frames = await Promise.all(data.frames.map((uri) => framePixels(uri, data.w, data.h)));
+  const palettes = {};
+  for (const [name, text] of Object.entries(data.palettes)) palettes[name] = await inflate(text);
+  return { ...data, steps, frames, palettes, truth: await unpack(data.truth) };
+}
+
+// ---- maps -----------------------------------------------------------------------------------------------------------
+
+function range(values) {
+  let low = Infinity, high = -Infinity;
+  for (const v of values) { if (v < low) low = v; if (v > high) high = v; }
+  return [low, high];
+}
+
+function scaled(raw, normalise) { // one min-max for the whole clip, as in training; keeps what formulas need
+  const [low, high] = range(raw), span = high > low ? high - low : 1;
+  return normalise ? { raw, low, span, values: raw.map((v) => (v - low) / span), top: 1 }
+    : { raw, low, span, values: raw, top: high || 1 };
+}
+
+function computeMaps(data, s) { // name -> {values, top}; `kind` tells the formulas apart
+  const step = data.steps[s.step], { loc1, loc2, valid, masks } = step, maps = {};
+  if (data.truth) maps["truth"] = { values: data.truth, top: 1 };
+  maps[data.stand_in ? `prediction (${data.stand_in} stands in)` : "prediction"] = { values: loc1, top: 1 };
+  const clip = scaled(masks[`clip ${s.window}`], s.normalise), gradient = scaled(masks.gradient, s.normalise);
+  if (!loc2) return { ...maps, "variance mask, clip alone": clip, "gradient mask": gradient };
+  const ring = scaled(masks[`ring ${s.window}`], s.normalise);
+  const squared = loc1.map((v, k) => valid[k] * (v - loc2[k]) ** 2);
+  const weight = { variance: (k) => s.ramp * ring.values[k] + 1 - s.ramp, gradient: (k) => gradient.values[k], none: () => 1 };
+  const product = squared.map((v, k) => weight[s.attention](k) * v);
+  const wrap = (values) => ({ values, top: range(values)[1] || 1 });
+  return { ...maps, "view 2, carried back": { values: loc2, top: 1 }, "squared difference": wrap(squared),
+    "variance mask, ring": ring, "variance mask, clip alone": clip, "gradient mask": gradient,
+    "enters the loss": wrap(product) };
+}
+
+// ---- formulas with their numbers ------------------------------------------------------------------------------------
+
+function variance(values) {
+  const mean = values.reduce((a, b) => a + b, 0) / values.length;
+  return [mean, values.reduce((a, b) => a + (b - mean) ** 2, 0) / values.length];
+}
+
+function rescaling(map, at, s) {
+  return s.normalise ? `; scaled over the clip: (${show(map.raw[at])} − ${show(map.low)}) / ${show(map.span)} = <b>${show(map.values[at])}</b>` : "";
+}
+
+function windowText(places, one, two, t) { // places on the ring -> "3: 0.10, 4: 0.25"
+  const value = (p) => (p < t ? one[p] : two[2 * t - 2 - p]), label = (p) => (p < t ? `${p + 1}` : `${2 * t - 1 - p}′`);
+  const [mean, v] = variance(places.map(value));
+  return [v, `${places.map((p) => `${label(p)}: ${show(value(p))}`).join(", ")}; μ = ${show(mean)}, variance ${show(v)}`];
+}
+
+function ringFormula(map, one, two, k, at, s, t) {
+  const n = Math.max(2 * t - 2, 1), half = (s.window - 1) / 2;
+  const around = (k) => Array.from({ length: s.window }, (_, d) => (((k + d - half) % n) + n) % n);
+  const [a, here] = windowText(around(k), one, two, t), [b, there] = windowText(around((n - k) % n), one, two, t);
+  return `Eq. 4 on the ring, frames (′ = view 2) ${here}; across: ${there}; mean <b>${show((a + b) / 2)}</b>${rescaling(map, at, s)}`;
+}
+
+function clipFormula(map, one, k, at, s, t) {
+  const places = Array.from({ length: t }, (_, p) => p).filter((p) => Math.abs(p - k) <= (s.window - 1) / 2);
+  const [v, text] = windowText(places, one, one, t);
+  return `Eq. 4 on the clip alone, frames ${text} = <b>${show(v)}</b>${rescaling(map, at, s)}`;
+}
+
+function gradientFormula(map, one, k, at, s, matrix) {
+  const terms = matrix[k].map((c, p) => [c, p]).filter(([c]) => c !== 0);
+  const text = terms.map(([c, p]) => `${c < 0 ? "−" : "+"} ${Math.abs(c)}·${show(one[p])}`).join(" ").replace(/^\+ /, "");
+  const value = Math.abs(terms.reduce((sum, [c, p]) => sum + c * one[p], 0));
+  return `Eq. 6, frames ${terms.map(([, p]) => p + 1).join(", ")}: |${text || 0}| = <b>${show(value)}</b>${rescaling(map, at, s)}`;
+}
+
+function lossFormula(maps, step, at, s) {
+  const gap = `(${show(step.loc1[at])} − ${show(step.loc2[at])})²`, seen = step.valid[at] > 0.5 ? "" : "0 (view 2 does not see this pixel) · ";
+  const value = `<b>${show(maps["enters the loss"].values[at])}</b>`;
+  if (s.attention === "none") return `Eq. 2: ${seen}${gap} = ${value}`;
+  if (s.attention === "gradient") return `Eq. 5: ${seen}${show(maps["gradient mask"].values[at])} · ${gap} = ${value}`;
+  const m = show(maps["variance mask, ring"].values[at]);
+  return `Eq. 3, (w·M + 1 − w)·(loc₁ − loc₂)²: ${seen}(${show(s.ramp)}·${m} + 1 − ${show(s.ramp)}) · ${gap} = ${value}`;
+}
+
+function formulas(data, maps, s) {
+  const { t, h, w } = data, step = data.steps[s.step], k = s.frame, place = s.y * w + s.x, at = k * h * w + place;
+  const column = (values) => Array.from({ length: t }, (_, p) => values[p * h * w + place]);
+  const one = column(step.loc1), lines = [];
+  if (step.loc2) {
+    const known = column(step.valid), two = column(step.loc2).map((v, p) => v * known[p] + one[p] * (1 - known[p]));
+    lines.push(ringFormula(maps["variance mask, ring"], one, two, k, at, s, t));
+  }
+  lines.push(clipFormula(maps["variance mask, clip alone"], one, k, at, s, t));
+  lines.push(gradientFormula(maps["gradient mask"], one, k, at, s, data.second));
+  if (step.loc2) lines.push(lossFormula(maps, step, at, s));
+  return lines;
+}
+
+// ---- drawing --------------------------------------------------------------------------------------------------------
+
+function paint(canvas, map, frame, at, s, palette) {
+  const context = canvas.getContext("2d"), picture = context.createImageData(canvas.width, canvas.height), out = picture.data;
+  const a = s.opacity, n = canvas.width * canvas.height;
+  for (let k = 0; k < n; k++) {
+    const c = 3 * Math.round(255 * Math.min(Math.max(map.values[at + k] / map.top, 0), 1));
+    for (let j = 0; j < 3; j++) out[4 * k + j] = a * palette[c + j] + (1 - a) * frame[4 * k + j];
+    out[4 * k + 3] = 255;
+  }
+  context.putImageData(picture, 0, 0);
+}
+
+function paintLegend(canvas, palette) {
+  const context = canvas.getContext("2d");
+  for (let k = 0; k < 64; k++) {
+    const c = 3 * Math.round((255 * k) / 63);
+    context.fillStyle = `rgb(${palette[c]},${palette[c + 1]},${palette[c + 2]})`;
+    context.fillRect(k, 0, 1, 1);
+  }
+}
+
+function sparkline(values, top, k) {
+  const x = (p) => (values.length > 1 ? (100 * p) / (values.length - 1) : 50), y = (v) => 20 - 18 * Math.min(v / top, 1);
+  const points = values.map((v, p) => `${x(p)},${y(v)}`).join(" ");
+  return `<svg viewBox="0 0 100 22" preserveAspectRatio="none"><polyline points="${points}" fill="none" stroke="currentColor"
+    stroke-width="1.3" vector-effect="non-scaling-stroke"/><line x1="${x(k)}" x2="${x(k)}" y1="0" y2="22"
+    stroke="var(--hot)" stroke-width="2" vector-effect="non-scaling-stroke"/></svg>`;
+}
+
+function activationTable(step, classes) {
+  const best = Math.max(...step.activations);
+  return `<table>${step.activations.map((a, j) => `<tr><td>${a === best ? `<b>${classes[j]}</b>` : classes[j]}</td><td style="width:60%">
+    <div class="track"><div style="width:${100 * Math.min(a, 1)}%"></div></div></td><td class="n">${show(a)}</td></tr>`).join("")}</table>`;
+}
+
+function paintRouting(canvas, routing, s, data, palette) { // rows: children, columns: classes
+  const [i, j, gh, gw] = routing.shape, gy = Math.floor((s.y * gh) / data.h), gx = Math.floor((s.x * gw) / data.w);
+  Object.assign(canvas, { width: j, height: i });
+  canvas.style.height = `${Math.min(18 * i, 200)}px`;
+  const context = canvas.getContext("2d");
+  for (let k = 0; k < i * j; k++) {
+    const c = 3 * Math.round(255 * routing.values[(k * gh + gy) * gw + gx]);
+    context.fillStyle = `rgb(${palette[c]},${palette[c + 1]},${palette[c + 2]})`;
+    context.fillRect(k % j, Math.floor(k / j), 1, 1);
+  }
+}
+
+// ---- controls -------------------------------------------------------------------------------------------------------
+
+const slider = (max, step, value, name) => make("input", { type: "range", min: 0, max, step, value, "aria-label": name });
+const choice = (options, value, name) => {
+  const node = make("select", { "aria-label": name }, ...options.map((o) => make("option", { value: o, textContent: o })));
+  node.value = value;
+  return node;
+};
+const labelled = (text, node, wide = "") => make("label", { className: wide }, text, node);
+
+function controls(data, s) {
+  const c = {
+    play: make("button", { textContent: "▶ play", type: "button" }), frame: slider(data.t - 1, 1, s.frame, "frame"),
+    frameText: make("span", { className: "soft" }), step: slider(data.steps.length - 1, 1, s.step, "checkpoint"),
+    stepText: make("span", { className: "soft" }), ramp: slider(1, 0.01, s.ramp, "ramp weight"), rampText: make("span", { className: "soft" }),
+    window: choice(data.windows, s.window, "frames in the window"), normalise: make("input", { type: "checkbox", checked: s.normalise, "aria-label": "normalise" }),
+    attention: choice(["variance", "gradient", "none"], s.attention, "attention"), opacity: slider(1, 0.05, s.opacity, "opacity"),
+    palette: choice(Object.keys(data.palettes), s.palette, "colours"),
+  };
+  const bars = [make("div", { className: "bar" }, c.play, labelled("frame", c.frame, "wide"), c.frameText)];
+  if (data.steps.length > 1) bars.push(make("div", { className: "bar" }, labelled("checkpoint", c.step, "wide"), c.stepText));
+  const loss = data.steps[0].loc2 ? [labelled("attention", c.attention), labelled("ramp w", c.ramp), c.rampText] : [];
+  bars.push(make("div", { className: "bar" }, ...loss, labelled("frames", c.window), labelled("normalise", c.normalise),
+    labelled("opacity", c.opacity), labelled("colours", c.palette)));
+  return [c, bars];
+}
+
+function panel(name, data) {
+  const canvas = make("canvas", { width: data.w, height: data.h, role: "img", "aria-label": name });
+  const mark = make("div", { className: "mark" }), screen = make("div", { className: "screen" }, canvas, mark);
+  const legend = make("canvas", { width: 64, height: 1 }), low = make("span", { textContent: "0" }), high = make("span");
+  const key = make("div", { className: "legend" }, ...(name === "frame" ? [] : [low, legend, high]));
+  const node = make("figure", {}, make("figcaption", { textContent: name }), screen, key);
+  return { name, canvas, mark, screen, legend, high, node };
+}
+
+// ---- the viewer -----------------------------------------------------------------------------------------------------
+
+async function view(el, raw, start, changed) { // returns {move, stop}
+  const data = await load(raw), s = { step: data.steps.length - 1, x: data.w >> 1, y: data.h >> 1, window: 5, normalise: true,
+    attention: "variance", ramp: 1, opacity: 1, palette: "magma", frame: 0, pinned: false, ...start };
+  const [c, bars] = controls(data, s);
+  let maps = computeMaps(data, s), timer = null;
+  const panels = ["frame", ...Object.keys(maps)].map((name) => panel(name, data));
+  const curves = make("div"), lines = make("div"), where = make("h4"), scores = make("div"), routing = make("canvas");
+  const side = make("div", {}, ...(data.steps[0].activations ? [make("h4", { textContent: "class activations" }), scores] : []),
+    ...(data.steps[0].routing ? [make("h4", { textContent: "routing assignments at this place" }), make("div", { className: "routing" }, routing),
+      make("div", { className: "soft", textContent: `rows: capsules of the encoder, columns: ${data.classes.join(", ")}; each row sums to 1` })] : []));
+  const root = make("div", { className: "vad", tabIndex: 0, "data-lm-suppress-shortcuts": "true" }, ...bars,
+    make("div", { className: "grid" }, ...panels.map((p) => p.node)),
+    make("div", { className: "beside" }, make("div", {}, where, curves), make("div", {}, make("h4", { textContent: "with its numbers" }), lines), side),
+    make("div", { className: "soft", textContent: "← → step, space plays, hover reads a pixel, a click holds it, Esc lets go" }));
+  el.replaceChildren(root);
+
+  function readOut() {
+    const { t, h, w } = data, place = s.y * w + s.x;
+    for (const p of panels) Object.assign(p.mark.style, { left: `${(100 * (s.x + 0.5)) / w}%`, top: `${(100 * (s.y + 0.5)) / h}%` });
+    where.textContent = `pixel (${s.x}, ${s.y}) over time${s.pinned ? ", held" : ""}`;
+    curves.innerHTML = `<table>${Object.entries(maps).map(([name, map]) => {
+      const column = Array.from({ length: t }, (_, k) => map.values[k * h * w + place]);
+      return `<tr><td>${name}</td><td style="width:45%">${sparkline(column, map.top, s.frame)}</td><td class="n">${show(column[s.frame])}</td></tr>`;
+    }).join("")}</table>`;
+    lines.innerHTML = formulas(data, maps, s).map((line) => `<div class="formula">${line}</div>`).join("");
+    if (data.steps[s.step].routing) paintRouting(routing, data.steps[s.step].routing, s, data, data.palettes[s.palette]);
+  }
+
+  function draw() {
+    const began = performance.now(), at = s.frame * data.h * data.w, frame = data.frames[s.frame], palette = data.palettes[s.palette];
+    for (const p of panels) {
+      if (p.name === "frame") {
+        p.canvas.getContext("2d").putImageData(new ImageData(frame, data.w, data.h), 0, 0);
+      } else {
+        paint(p.canvas, maps[p.name], frame, at, s, palette);
+        paintLegend(p.legend, palette);
+        p.high.textContent = show(maps[p.name].top, 2);
+      }
+    }
+    c.frame.value = s.frame;
+    c.frameText.textContent = `${s.frame + 1} of ${data.t}${data.numbers ? ` (frame ${data.numbers[s.frame]} of the video)` : ""}`;
+    c.stepText.textContent = data.steps[s.step].name;
+    c.rampText.textContent = show(Number(s.ramp), 2);
+    if (data.steps[s.step].activations) scores.innerHTML = activationTable(data.steps[s.step], data.classes);
+    readOut();
+    root.dataset.frame = s.frame;
+    root.dataset.milliseconds = (performance.now() - began).toFixed(1);
+  }
+
+  function move(frame) {
+    s.frame = ((frame % data.t) + data.t) % data.t;
+    draw();
+    changed("frame", s.frame);
+  }
+
+  function play() {
+    timer = timer ? clearInterval(timer) : setInterval(() => move(s.frame + 1), 300);
+    c.play.textContent = timer ? "⏸ pause" : "▶ play";
+  }
+
+  function pick(event) {
+    const box = event.currentTarget.getBoundingClientRect();
+    const place = (v, low, size, n) => Math.min(Math.max(Math.floor(((v - low) / size) * n), 0), n - 1);
+    s.x = place(event.clientX, box.left, box.width, data.w);
+    s.y = place(event.clientY, box.top, box.height, data.h);
+    readOut();
+  }
+
+  for (const p of panels) {
+    p.screen.addEventListener("pointermove", (event) => s.pinned || pick(event));
+    p.screen.addEventListener("click", (event) => { s.pinned = true; pick(event); changed("pixel", [s.x, s.y]); });
+  }
+  c.frame.addEventListener("input", () => move(Number(c.frame.value)));
+  c.play.addEventListener("click", play);
+  const settings = { step: "value", ramp: "value", window: "value", normalise: "checked", attention: "value", opacity: "value", palette: "value" };
+  for (const [name, property] of Object.entries(settings))
+    c[name].addEventListener("input", () => {
+      const value = c[name][property];
+      s[name] = ["step", "ramp", "opacity", "window"].includes(name) ? Number(value) : value;
+      if (!["opacity", "palette"].includes(name)) maps = computeMaps(data, s);
+      draw();
+    });
+  root.addEventListener("keydown", (event) => {
+    const jump = { ArrowLeft: s.frame - 1, ArrowRight: s.frame + 1, Home: 0, End: data.t - 1 }[event.key];
+    const free = event.target === root || event.target === c.frame;
+    if (jump !== undefined && free) move(jump);
+    else if (event.key === " " && free) play();
+    else if (event.key === "Escape") { s.pinned = false; readOut(); }
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
+  draw();
+  return { move: (frame) => frame !== s.frame && move(frame), stop: () => clearInterval(timer), maps: () => maps, state: s, root };
+}
+
+async function render({ model, el }) { // what anywidget calls
+  const start = { frame: model.get("frame") ?? 0, ramp: model.get("ramp") ?? 1 };
+  const viewer = await view(el, model.get("data"), start, (name, value) => { model.set(name, value); model.save_changes(); });
+  model.on("change:frame", () => viewer.move(model.get("frame")));
+  return viewer.stop;
+}
+
+export default { render };
