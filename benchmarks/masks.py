@@ -1,7 +1,7 @@
 """Speed of the two attention masks, as ratios in one run: `python benchmarks/masks.py`.
 
-The variance mask runs against the released way of computing it written out: numpy in float64, clip by clip and
-ring frame by ring frame. Both masks run against copying their inputs and their output once into fresh memory. With a
+The variance mask runs against the released way of computing it written out: numpy in float64, clip by clip, ring by ring
+("clockwise" and "anticlockwise", which turn out equal) and ring frame by ring frame. Both masks run against copying their inputs and their output once into fresh memory. With a
 GPU, both also run there, and any operation that makes the host wait for it is an error. Run it on an idle machine:
 where other programs hold a core, every operation that is shared out to threads waits for it.
 """
@@ -17,18 +17,24 @@ from vad_ssl.coherence import variance_mask
 from vad_ssl.smoothness import gradient_mask
 
 
+def ring_mask(ring, t, frames):
+    "Variance of every stacked window of one ring, its two halves added, scaled to [0, 1]; float64."
+    n, half = len(ring), frames // 2
+    var = [np.var(np.stack([ring[(k + d) % n] for d in range(-half, half + 1)]), axis=0) for k in range(n)]
+    mask = np.stack([var[k] + var[-k % n] for k in range(t)])  # the ends are their own second place: doubled
+    mask -= mask.min()
+    return mask / (mask.max() + 1e-7)
+
+
 def released_way(view1, view2, frames=5):
-    "The variance of every stacked window of the ring: one `np.var` a clip and ring frame."
-    out = np.zeros(view1.shape)
+    "Clip by clip, the mask of the clockwise ring and that of the anticlockwise one, as the released loss asks for both."
+    masks = np.zeros((2, *view1.shape))
     for i in range(len(view1)):
-        one, two = (view[i, 0].numpy().astype(np.float64) for view in (view1, view2))
-        ring = list(one) + list(two[-2:0:-1])
-        n, t, half = len(ring), len(one), frames // 2
-        var = [np.var(np.stack([ring[(k + d) % n] for d in range(-half, half + 1)]), axis=0) for k in range(n)]
-        mask = np.stack([var[k] + var[-k % n] for k in range(t)])  # the ends are their own second place: doubled
-        mask -= mask.min()
-        out[i, 0] = mask / (mask.max() + 1e-7)
-    return torch.from_numpy(out)
+        one, two = (list(view[i, 0].numpy().astype(np.float64)) for view in (view1, view2))
+        clockwise = one + two[-2:0:-1]
+        for mask, ring in zip(masks, (clockwise, clockwise[:1] + clockwise[:0:-1])):
+            mask[i, 0] = ring_mask(ring, len(one), frames)
+    return torch.from_numpy(masks)
 
 
 def copies(*tensors):

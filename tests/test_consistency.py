@@ -1,5 +1,6 @@
 "Generated from nbs/10_consistency.ipynb: change the notebook, then `make export`."
 from types import SimpleNamespace
+from vad_ssl.detector import small_detector
 from vad_ssl.views import invert
 from vad_ssl.views import random_view
 import math
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from vad_ssl.consistency import js_divergence, l2_consistency
+from vad_ssl.consistency import check_maps, js_divergence, l2_consistency
 
 
 @pytest.fixture
@@ -70,6 +71,25 @@ def test_features_of_different_shape_are_refused():
         js_divergence(torch.zeros(2, 4), torch.zeros(2, 5))
 
 
+def test_descent_brings_two_views_together_and_the_certain_one_gives_way_less():
+    certain, unsure = (torch.tensor([[p, 1 - p]]).log().requires_grad_() for p in (0.9, 0.4))
+    before = js_divergence(certain, unsure)
+    before.backward()
+    after = js_divergence(certain - certain.grad, unsure - unsure.grad)
+    assert after < before and certain.grad[0, 0] > 0 > unsure.grad[0, 0]
+    assert certain.grad.abs().max() < unsure.grad.abs().max()
+
+
+def test_features_of_a_detector_become_one_distribution_a_place():
+    torch.manual_seed(0)
+    model, clip = small_detector(8).eval(), torch.rand(2, 3, 8, 56, 56)
+    features = [model(x).features.view(2, -1, 8) for x in (clip, clip ** 2)]
+    loss = js_divergence(*features)
+    assert features[0].shape == (2, 49, 8) and 0 < loss < math.log(2)
+    loss.backward()
+    assert model.capsules.weight.grad.abs().sum() > 0
+
+
 def test_two_pixels_worked_by_hand():
     one, two = (torch.tensor(v).view(1, 1, 1, 1, 2) for v in ([0.9, 0.2], [0.5, 0.2]))
     assert l2_consistency(one, two).item() == pytest.approx(0.08)  # (0.4 ** 2 + 0) / 2
@@ -105,6 +125,15 @@ def test_the_gradient_pulls_both_views_together():
 def test_a_mask_without_the_channel_axis_is_refused():
     with pytest.raises(ValueError, match="share one shape"):
         l2_consistency(torch.zeros(2, 1, 3, 4, 4), torch.zeros(2, 1, 3, 4, 4), torch.zeros(2, 3, 4, 4))
+
+
+def test_what_is_no_localisation_map_is_refused_by_shape_and_by_type():
+    check_maps(torch.zeros(2, 1, 3, 4, 4), torch.ones(2, 1, 3, 4, 4))
+    for bad in (torch.zeros(2, 3, 4, 4), torch.zeros(2, 2, 3, 4, 4), np.zeros((2, 1, 3, 4, 4)), None):
+        with pytest.raises(ValueError, match="localisation map"):
+            check_maps(bad)
+    with pytest.raises(ValueError, match="differ in shape"):
+        check_maps(torch.zeros(2, 1, 3, 4, 4), torch.zeros(2, 1, 3, 4, 5))
 
 
 def test_on_probabilities_confident_pixels_are_left_in_peace():

@@ -30,6 +30,7 @@ from vad_ssl.data import (
     class_names,
     crop_window,
     csv_data,
+    film_of,
     folder,
     inclusive,
     integer,
@@ -339,6 +340,13 @@ def test_boxes_around_masks():
     assert mask_boxes(masks).tolist() == [[2, 1, 5, 3], [0, 0, 6, 4], [-1, -1, -1, -1]]
 
 
+def test_the_film_of_a_jhmdb_clip_is_what_stands_before_its_class():
+    assert film_of("pullup/girl_pull_ups_fitness_exercise_pullups_pullup_f_cm_np1_fr_med_0") == (
+        "pullup/girl_pull_ups_fitness_exercise_pullups")
+    assert film_of("clap/_Boom_Snap_Clap__challenge_clap_u_nm_np1_fr_med_1") == "clap/_Boom_Snap_Clap__challenge"
+    assert film_of("run/my_own_clip_2") == "run/my_own_clip_2"
+
+
 @pytest.fixture(scope="module")
 def setup_6(setup_1):
     square = setup_1.square
@@ -377,7 +385,7 @@ def test_jhmdb_classes_splits_pixel_masks_and_their_boxes_from_videos_and_from_f
         assert [len(jhmdb21(root, split=s)) for s in ("train", "test")] == [2, 2]
         v = videos[0]
         assert (v.name, v.n_frames, v.height, v.width) == ("catch/Film_catch_u_cm_np1_fr_0", 12, 48, 64)
-        assert v.group == "Film_catch_u_cm_np1_fr" and probe(v.path)[:3] == (12, 48, 64)
+        assert v.group == "catch/Film" and probe(v.path)[:3] == (12, 48, 64)
         mask = truth_mask(v, range(12), 48, 64)
         assert 140 < mask[0].sum() < 180 and (mask_boxes(mask) == v.tubes[0].boxes).all()
         assert (read(v, range(12)).mean(3) > 130)[mask].mean() > 0.97

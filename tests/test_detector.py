@@ -1,11 +1,20 @@
 "Generated from nbs/08_detector.ipynb: change the notebook, then `make export`."
+from torch import nn
 from types import SimpleNamespace
 from vad_ssl.i3d import I3D
 import pytest
 import torch
 import torch.nn.functional as F
 
-from vad_ssl.detector import chosen, class_mask, paper_detector, small_detector
+from vad_ssl.detector import (
+    chosen,
+    class_mask,
+    composed,
+    paper_detector,
+    recomputed,
+    small_detector,
+    still,
+)
 
 
 def test_labelled_clips_see_their_class_and_unlabelled_ones_all_of_them_until_the_threshold():
@@ -15,6 +24,17 @@ def test_labelled_clips_see_their_class_and_unlabelled_ones_all_of_them_until_th
     assert early[0].nonzero().flatten().tolist() == late[0].nonzero().flatten().tolist() == [5]
     assert early[1].all() and late[1].nonzero().flatten().tolist() == [15]
     assert chosen(None, scores).nonzero()[:, 1].tolist() == [0, 15]
+
+
+def test_recomputing_changes_neither_results_nor_gradients_nor_statistics():
+    def run(call):
+        torch.manual_seed(0)
+        part = nn.Sequential(nn.Conv3d(3, 4, 3), nn.BatchNorm3d(4), nn.Dropout3d(.5), nn.ReLU(), nn.Conv3d(4, 2, 1))
+        out = call(part, torch.randn(2, 3, 4, 6, 6))
+        out.square().mean().backward()
+        return out, [p.grad for p in part.parameters()], part[1].running_mean
+    for x, y in zip(run(recomputed), run(lambda part, x: part(x))):
+        torch.testing.assert_close(x, y, rtol=0, atol=0)
 
 
 @pytest.fixture
@@ -102,11 +122,26 @@ def test_without_a_choice_the_detector_keeps_its_best_class(setup_1):
     torch.testing.assert_close(model(clips, torch.zeros(2, 4, dtype=torch.bool)).logits, free.logits)
 
 
+def test_one_kernel_a_clip_does_the_work_of_the_pair_and_borders_and_gradients_agree():
+    torch.manual_seed(0)
+    up, logit = nn.ConvTranspose3d(5, 6, 3, stride=2, padding=1), nn.Conv3d(6, 1, 3, padding=1)
+    for small, size in [((1, 2, 3), (2, 4, 6)), ((2, 3, 1), (3, 5, 2)), ((2, 4, 5), (4, 7, 9))]:
+        x = torch.randn(2, 5, *small, requires_grad=True)
+        scale = (torch.rand(2, 6, 1, 1, 1) > .5) * 2.
+        weight = torch.randn(2, 1, *size)
+        answers = []
+        for out in (logit(scale * up(x, size)), composed(up, logit, x, scale, size)):
+            assert tuple(out.shape) == (2, 1, *size)
+            wanted = [x, *up.parameters(), *logit.parameters()]
+            answers.append([out, *torch.autograd.grad((out * weight).sum(), wanted)])
+        for pair, ours in zip(*answers): torch.testing.assert_close(ours, pair, atol=1e-4, rtol=1e-4)
+
+
 @pytest.fixture(scope="module")
 def setup_2():
     with torch.device('meta'):
         paper = paper_detector(24)
-        sizes, names = {}, ['Conv3d_1a_7x7', 'Conv3d_2c_3x3', 'Mixed_4f', 'up1', 'up2', 'up3', 'up4', 'logit']
+        sizes, names = {}, ['Conv3d_1a_7x7', 'Conv3d_2c_3x3', 'Mixed_4f', 'up1', 'up2', 'up3']
         def note(name): return lambda part, args, out: sizes.update({name: tuple(out.shape)})
         for name, part in paper.named_modules():
             if (last := name.split('.')[-1]) in names: part.register_forward_hook(note(last))
@@ -131,8 +166,7 @@ def test_every_size_inside_the_paper_s_detector_is_that_of_its_table(setup_2):
     detection = setup_2.detection
     assert sizes == dict(
         Conv3d_1a_7x7=(1, 64, 4, 112, 112), Conv3d_2c_3x3=(1, 192, 2, 56, 56), Mixed_4f=(1, 832, 1, 28, 28),
-        up1=(1, 64, 28, 28), up2=(1, 64, 2, 56, 56), up3=(1, 64, 4, 112, 112), up4=(1, 128, 8, 224, 224),
-        logit=(1, 1, 8, 224, 224))
+        up1=(1, 64, 28, 28), up2=(1, 64, 2, 56, 56), up3=(1, 64, 4, 112, 112))
     assert [tuple(x.shape) for x in detection] == [(1, 1, 8, 224, 224), (1, 24), (1, 400 * 24)]
 
 

@@ -57,7 +57,7 @@ def test_the_mask_carries_no_gradient_and_every_clip_is_scaled_alone(setup_1):
     mask = gradient_mask(maps.clone().requires_grad_())
     assert not mask.requires_grad
     assert mask.flatten(1).amin(1).eq(0).all() and mask.flatten(1).amax(1).eq(1).all()
-    assert torch.equal(mask[:1], gradient_mask(maps[:1]))
+    torch.testing.assert_close(mask[:1], gradient_mask(maps[:1]), rtol=0, atol=1e-6)
 
 
 def test_short_clips_odd_sizes_and_low_precision(setup_1):
@@ -84,6 +84,12 @@ def test_the_smoothness_loss_is_a_masked_squared_error_with_the_mask_held_fixed(
     loss.backward()
     assert loss.item() == pytest.approx((gradient_mask(maps) * (maps - b) ** 2).mean().item())
     torch.testing.assert_close(a.grad, 2 * gradient_mask(maps) * (maps - b) / maps.numel())
+
+
+def test_the_mask_of_eq_6_looks_at_view_1_alone_and_the_loss_at_both():
+    a = torch.rand(1, 1, 8, 4, 4)
+    assert smoothness_loss(a, a) == 0 and gradient_mask(a).max() == 1
+    assert smoothness_loss(a, a + 0.1).item() == pytest.approx(0.01 * gradient_mask(a).mean().item(), rel=1e-4)
 
 
 def test_constant_maps_give_no_nan():

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from vad_ssl.data import DataError
 from vad_ssl.data import Tube
 from vad_ssl.data import Video
+from vad_ssl.data import film_of
 from vad_ssl.data import save_annotations
 from vad_ssl.data import ucf101_24
 from vad_ssl.video import VideoError
@@ -19,7 +20,16 @@ import tempfile
 import torch
 import warnings
 
-from vad_ssl.split import Batches, Clips, batch_to, loaders, read_manifest, split_labelled, write_manifest
+from vad_ssl.split import (
+    Batches,
+    Clips,
+    batch_to,
+    loaders,
+    read_manifest,
+    split_labelled,
+    strip,
+    write_manifest,
+)
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +128,11 @@ def test_a_manifest_gives_the_split_back(setup_1, setup_2, setup_3):
     assert table.action[table.subset == "unlabelled"].isna().all() and table.name.is_monotonic_increasing
 
 
+def test_a_folder_of_videos_without_labels_cannot_be_split(setup_1):
+    videos = setup_1.videos
+    with pytest.raises(DataError, match="none of 1 training videos has a label"): split_labelled([strip(videos[0])], 0.2)
+
+
 def test_wrong_manifests_are_named(setup_1, setup_3):
     videos = setup_1.videos
     tmp = setup_3.tmp
@@ -142,6 +157,19 @@ def test_the_manifests_in_the_repository_are_what_this_chapter_makes(setup_3):
         for real in (p for p in places if p.exists()):
             write_manifest(tmp / "again.csv", *split_labelled(ucf101_24(real), 0.2, 0, by_group))
             assert (tmp / "again.csv").read_bytes() == (home / f"{name}.csv").read_bytes()
+
+
+def test_the_jhmdb_manifests_follow_from_their_own_list_of_videos(setup_3):
+    tmp = setup_3.tmp
+    home = next(p for p in (Path("manifests"), Path("../manifests")) if p.exists())
+    for name, by_group, n in (("jhmdb21_30", True, 189), ("jhmdb21_30_clips", False, 197)):
+        listed = pd.read_csv(home / f"{name}.csv").name.tolist()
+        actions = sorted({v.split("/")[0] for v in listed})
+        assert len(listed) == 660 and len(actions) == 21
+        known = [Video(v, Path(v), v.split("/")[0], actions.index(v.split("/")[0]), 40, (), "train", film_of(v)) for v in listed]
+        labelled, unlabelled = split_labelled(known, 0.3, 0, by_group)
+        write_manifest(tmp / "again.csv", labelled, unlabelled)
+        assert (tmp / "again.csv").read_bytes() == (home / f"{name}.csv").read_bytes() and len(labelled) == n
 
 
 @pytest.fixture(scope="module")
@@ -221,6 +249,15 @@ def test_a_batch_holds_floats_in_0_to_1_and_the_unlabelled_part_no_target(setup_
     assert tuple(moved["mask"].shape) == (3, 1, 8, 112, 112) and set(moved["mask"].unique().tolist()) == {0, 1}
     torch.testing.assert_close(moved["clip"] * 255, lab["clip"].float())
     assert moved["label"].dtype == torch.int64 and "mask" not in batch_to(unl, "cpu")
+
+
+def test_pairs_know_the_names_of_their_videos(setup_4):
+    labelled = setup_4.labelled
+    unlabelled = setup_4.unlabelled
+    pairs = loaders(Clips(labelled, True, size=(24, 24)), Clips(unlabelled, False, size=(24, 24)), 2, 1, steps=1)
+    lab, unl = next(iter(pairs))
+    assert pairs.names(lab, unl) == [labelled[i].name for i in lab["index"]] + [unlabelled[unl["index"][0]].name]
+    assert pairs.names(lab, None) == pairs.names(lab, unl)[:2]
 
 
 def test_the_same_batches_come_from_any_number_of_processes_and_randomness_outside_is_left_alone(setup_4):

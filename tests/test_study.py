@@ -1,32 +1,86 @@
 "Generated from nbs/22_study.ipynb: change the notebook, then `make export`."
-from dataclasses import asdict
+from dataclasses import fields
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from vad_ssl.actors import make_actors
 from vad_ssl.predict import build
 from vad_ssl.split import split_labelled
+from vad_ssl.split import write_manifest
 from vad_ssl.train import fit
+from vad_ssl.train import load_weights
+import math
+import os
+import pandas as pd
 import pytest
+import socket
+import subprocess
+import sys
 import tempfile
 import torch
 
-from vad_ssl.study import METHODS, Run, batches_of, do, fingerprint, run_folder, videos_of
+from vad_ssl.study import (
+    METHODS,
+    PRESETS,
+    Run,
+    batches_of,
+    do,
+    fingerprint,
+    parts_of,
+    read_config,
+    resolved,
+    run_folder,
+    train_run,
+    videos_of,
+    write_config,
+)
 
 
-def test_the_fingerprint_changes_with_every_field():
-    base = Run()
-    assert fingerprint(base) == fingerprint(Run())
-    texts = dict(method="semi-supervised", data="elsewhere", detector="paper", schedule="plateau")
-    others = [replace(base, **{name: texts.get(name, value) if isinstance(value, str) else value + 1})
-              for name, value in asdict(base).items()]
-    assert len({fingerprint(r) for r in [base, *others]}) == len(others) + 1
+def test_the_fingerprint_changes_with_every_field_but_those_of_the_machine():
+    def other(f):
+        "Another value of a field."
+        if f.metadata["choices"]: return next(c for c in f.metadata["choices"] if c != f.default)
+        return {bool: not f.default, str: "other"}.get(f.type, f.default if f.type in (bool, str) else f.default + 1)
+    runs = {f.name: replace(Run(), **{f.name: other(f)}) for f in fields(Run)}
+    assert len({fingerprint(run) for run in runs.values()}) == len(runs) - 3
+    same = [name for name, run in runs.items() if fingerprint(run) == fingerprint(Run())]
+    assert same == ["workers", "keep", "save_every", "tensorboard"]
 
 
 def test_a_run_that_could_not_be_trained_is_refused_by_field():
-    for name, value in dict(epochs=0, steps=-1, batch_unlabelled=0, seed=-1, lam=float("nan"), detector="foo").items():
+    wrong = dict(epochs=0, steps=-1, batch_unlabelled=0, seed=-1, lam=float("nan"), detector="foo", frames=2.0, hold=1, data=3)
+    for name, value in wrong.items():
         with pytest.raises(ValueError, match=name):
             Run(**{name: value})
+
+
+def test_a_file_describes_a_run_and_every_preset_survives_being_written():
+    home = Path(tempfile.mkdtemp())
+    (home / "a.yaml").write_text("preset: jhmdb21\nlr: 1e-5\nepochs: 3\nhold: true\n")
+    assert read_config(home / "a.yaml") == replace(PRESETS["jhmdb21"], lr=1e-5, epochs=3, hold=True)
+    for run in (*PRESETS.values(), Run(data="a: b # c", lr=1e-7)):
+        write_config(home / "b.yaml", run)
+        assert read_config(home / "b.yaml") == run
+
+
+def test_a_wrong_file_is_answered_by_one_line_that_names_file_and_field_and_remedy():
+    file = Path(tempfile.mkdtemp()) / "run.yaml"
+    cases = {"epoch: 3": "no field 'epoch'; the nearest is 'epochs'", "epochs: ten": "epochs='ten': give a whole number",
+             "lr: fast": "lr='fast': give a number", "hold: 1": "hold=1: give true or false", "preset: ucf": "choose demo or",
+             "detector: big": "choose small or paper", "- 3": "give lines such as", "a: [": "cannot be read as YAML"}
+    for text, reason in cases.items():
+        file.write_text(text)
+        with pytest.raises(ValueError, match="run.yaml: .*" + reason.replace("[", "\\[")) as caught: read_config(file)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="none.yaml"): read_config(file.with_name("none.yaml"))
+
+
+def test_the_presets_have_the_settings_of_the_paper():
+    p = PRESETS["ucf101_24"]
+    assert (p.size, p.frames, p.stride, p.batch_labelled, p.batch_unlabelled) == (224, 8, 2, 4, 4)
+    assert (p.lr, p.schedule, p.epochs, p.lam, p.lam1, p.lam2) == (1e-4, "plateau", 100, 0.1, 0.3, 0.7)
+    assert [round(p.trust * p.epochs, 6) for p in (PRESETS["ucf101_24"], PRESETS["jhmdb21"])] == [10, 10]
+    assert (PRESETS["jhmdb21"].epochs, PRESETS["jhmdb21"].label_fraction) == (50, 0.3)
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +134,91 @@ def test_corrupting_unlabelled_annotations_leaves_trained_weights_bit_identical(
         trained.append(model.state_dict())
     assert len(keep) == 8 < len(train)
     assert all(torch.equal(trained[0][k], trained[1][k]) for k in trained[0])
+
+
+def test_a_manifest_decides_the_split(setup_1):
+    tiny = setup_1.tiny
+    train = videos_of(tiny)[0]
+    labelled, unlabelled = split_labelled(train, 0.5, seed=7)
+    file = Path(tempfile.mkdtemp()) / "split.csv"
+    write_manifest(file, labelled[1:], unlabelled)  # one video is in neither part
+    parts = parts_of(replace(tiny, manifest=str(file)), train)
+    assert [v.name for v in parts[0]] == sorted(v.name for v in labelled[1:]) and len(parts[1]) == len(unlabelled)
+    assert all(not v.tubes for v in parts[1]) and parts[2] == []
+
+
+def test_validation_videos_are_taken_from_the_labelled_ones_and_decide_which_epoch_is_used(setup_1):
+    tiny = setup_1.tiny
+    run = replace(tiny, label_fraction=0.8, validation=0.4, epochs=2)
+    train = videos_of(run)[0]
+    labelled, unlabelled, held = parts_of(run, train)
+    names = [{v.name for v in part} for part in (labelled, unlabelled, held)]
+    assert len(names[0]) and len(names[2]) >= 8 and len(set.union(*names)) == sum(map(len, names)) == len(train)
+    folder = train_run(run, Path(tempfile.mkdtemp()), bar=False).parent
+    log = pd.read_csv(folder / "log.csv")
+    best = folder / f"step-{int(log.epoch[log.validation.idxmax()]) * run.steps:08d}" / "model.safetensors"
+    for name, value in load_weights(best)[0].items():
+        assert torch.equal(value, load_weights(folder / "model.safetensors")[0][name])
+
+
+def test_an_epoch_of_zero_steps_is_one_pass_over_the_unlabelled_videos(setup_1):
+    tiny = setup_1.tiny
+    train = videos_of(tiny)[0]
+    assert resolved(replace(tiny, steps=0), train).steps == math.ceil(32 / 2) and resolved(tiny, train) == tiny
+    assert resolved(replace(tiny, steps=0, label_fraction=1.0), train).steps == 40 / 2
+
+
+def test_the_configuration_of_a_run_lies_beside_its_results(setup_1):
+    out = setup_1.out
+    tiny = setup_1.tiny
+    folder = run_folder(out, tiny)
+    assert read_config(folder / "config.yaml") == tiny
+
+
+@pytest.fixture(scope="module")
+def setup_2(setup_1):
+    out = setup_1.out
+    tiny = setup_1.tiny
+    pair = replace(tiny, method="semi-supervised", batch_labelled=4, batch_unlabelled=4, epochs=2, steps=2, lam1=0.5)
+
+    def launched(run, processes):
+        "Log of a run that Accelerate started in some processes on the CPU."
+        out, file = Path(tempfile.mkdtemp()), Path(tempfile.mkdtemp()) / "run.yaml"
+        write_config(file, run)
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        job = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_machines", "1", "--dynamo_backend", "no",
+               "--num_processes", str(processes), "--mixed_precision", "no", "--main_process_port", str(port),
+               "-m", "vad_ssl.cli", "train", "--config", str(file), "--out", str(out)]
+        done = subprocess.run(job, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300)
+        assert done.returncode == 0, done.stderr
+        return pd.read_csv(run_folder(out, run) / "log.csv"), done.stdout
+
+    log2, printed = launched(pair, 2)
+    log1 = pd.read_csv(train_run(pair, Path(tempfile.mkdtemp()), bar=False).parent / "log.csv")
+    return SimpleNamespace(pair=pair, launched=launched, log2=log2, printed=printed, log1=log1)
+
+
+def test_two_processes_give_the_losses_of_one(setup_2):
+    log2 = setup_2.log2
+    printed = setup_2.printed
+    log1 = setup_2.log1
+    assert log1.drop(columns="seconds").shape == log2.drop(columns="seconds").shape == (2, 7)
+    for name in ("spread", "localisation", "class consistency", "place consistency", "total"):
+        torch.testing.assert_close(torch.tensor(log1[name][0]), torch.tensor(log2[name][0]), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(torch.tensor(log1[name]), torch.tensor(log2[name]), rtol=1e-3, atol=1e-4)
+    assert printed.count("epoch   1") == 1  # one process speaks
+
+
+def test_a_batch_that_processes_cannot_share_is_refused_by_field(setup_1):
+    tiny = setup_1.tiny
+    with pytest.raises(ValueError, match="batch_labelled=2: not a multiple of 4 .2 processes, accumulate=2"):
+        batches_of(replace(tiny, accumulate=2), videos_of(tiny)[0], (0, 2))
+
+
+def test_a_recomputed_encoder_changes_no_loss(setup_1):
+    tiny = setup_1.tiny
+    logs = [pd.read_csv(train_run(replace(tiny, batch_labelled=4, epochs=1, steps=2, **how), Path(tempfile.mkdtemp()),
+                                  bar=False).parent / "log.csv") for how in ({}, {"checkpointing": True})]
+    assert logs[0].total[0] == pytest.approx(logs[1].total[0], rel=1e-5)

@@ -2,12 +2,32 @@
 from pathlib import Path
 from torch import nn
 from types import SimpleNamespace
+from vad_ssl.losses import dice_loss
 from vad_ssl.split import batch_to
+import numpy as np
+import os
+import pandas as pd
 import pytest
+import random
+import resource
+import subprocess
+import sys
 import tempfile
 import torch
 
-from vad_ssl.train import TrainingError, fit, load_checkpoint, load_weights, save_weights, seed_step
+from vad_ssl.train import (
+    Spread,
+    TrainingError,
+    checkpoints,
+    fit,
+    load_checkpoint,
+    load_weights,
+    own,
+    save_checkpoint,
+    save_weights,
+    seed_step,
+    tensorboard,
+)
 
 
 @pytest.fixture
@@ -38,7 +58,7 @@ def setup_1():
 def test_chance_in_a_step_depends_on_seed_and_step_alone():
     def draw(seed, step):
         seed_step(seed, step)
-        return torch.rand(3).tolist()
+        return [*torch.rand(2).tolist(), random.random(), float(np.random.rand())]
     assert draw(0, 7) == draw(0, 7)
     assert len({tuple(draw(seed, step)) for seed in range(3) for step in range(3)}) == 9
 
@@ -58,6 +78,78 @@ def test_a_missing_or_foreign_checkpoint_is_one_clear_error():
         load_weights(folder / "text.safetensors")
     with pytest.raises(ValueError, match="no such checkpoint"):
         load_weights(folder / "nothing.safetensors")
+
+
+def test_a_checkpoint_that_changed_on_the_disk_is_named_and_the_one_before_it_used():
+    folder, said = Path(tempfile.mkdtemp()), []
+    for step in (1, 2, 3):
+        save_checkpoint(folder, step, nn.Linear(2, 1), {"step": step})
+    assert [p.name for p in checkpoints(folder)] == ["step-00000003", "step-00000002"]
+    for damage in (lambda data: data[:-9], lambda data: data[:-1] + bytes([data[-1] ^ 1])):  # cut short; one bit turned over
+        save_checkpoint(folder, 3, nn.Linear(2, 1), {"step": 3})
+        file = folder / "step-00000003" / "model.safetensors"
+        file.write_bytes(damage(file.read_bytes()))
+        assert load_checkpoint(folder, nn.Linear(2, 1), said.append)["step"] == 2
+    assert len(said) == 2 and "step-00000003: broken checkpoint (the checksum of model.safetensors differs)" in said[1]
+
+
+def test_the_best_checkpoint_outlives_newer_ones():
+    folder = Path(tempfile.mkdtemp())
+    for step in range(1, 6):
+        save_checkpoint(folder, step, nn.Linear(2, 1), {}, keep=2, best=2 if step > 1 else None)
+    assert [p.name[-1] for p in checkpoints(folder)] == ["5", "4", "2"]
+
+
+def test_a_full_disk_is_one_clear_error_and_the_earlier_checkpoint_is_intact():
+    folder = Path(tempfile.mkdtemp())
+    save_checkpoint(folder, 1, nn.Linear(2, 1), {"step": 1})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(TrainingError, match="step 2 cannot be written .*; step-00000001 is intact. Make room"):
+            save_checkpoint(folder, 2, nn.Linear(200, 100), {"step": 2})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [p.name for p in folder.iterdir()] == ["step-00000001"]
+    assert load_checkpoint(folder, nn.Linear(2, 1))["step"] == 1
+
+
+def test_a_read_only_folder_is_one_clear_error_and_the_earlier_checkpoint_is_intact():
+    folder = Path(tempfile.mkdtemp())
+    save_checkpoint(folder, 1, nn.Linear(2, 1), {"step": 1})
+    folder.chmod(0o555)
+    me = os.geteuid()
+    if me == 0:
+        os.seteuid(65534)  # the superuser may write everywhere: be nobody for a moment
+    try:
+        with pytest.raises(TrainingError, match="Permission denied.*correct the rights"):
+            save_checkpoint(folder, 2, nn.Linear(2, 1), {"step": 2})
+    finally:
+        os.seteuid(me)
+        folder.chmod(0o755)
+    assert load_checkpoint(folder, nn.Linear(2, 1))["step"] == 1
+
+
+def test_spread_rows_give_the_loss_of_the_whole_batch_and_the_sum_of_gradients_is_its_gradient():
+    from types import SimpleNamespace
+    from vad_ssl.losses import dice_loss
+    torch.manual_seed(0)
+    net, x, target = nn.Conv3d(1, 1, 1), torch.randn(4, 1, 2, 3, 3), (torch.rand(4, 1, 2, 3, 3) > 0.5).float()
+    def gradient(model):
+        loss = dice_loss(model(x), target)
+        return [loss.detach(), *torch.autograd.grad(loss, list(net.parameters()))]
+    whole, answers = gradient(net), net(x).detach()
+    shares = [gradient(Spread(net, SimpleNamespace(process_index=rank, num_processes=2, gather=lambda rows: answers)))
+              for rank in (0, 1)]
+    for (one, two), all in zip(zip(*shares), whole):
+        torch.testing.assert_close(one + two if one.ndim else one, all)
+    assert abs(whole[0] - (dice_loss(net(x[:2]), target[:2]) + dice_loss(net(x[2:]), target[2:])) / 2) > 1e-5
+
+
+def test_rows_that_cannot_be_shared_are_refused():
+    assert own(torch.arange(6), 1, 3).tolist() == [2, 3] and own(None, 1, 3) is None
+    with pytest.raises(TrainingError, match="5 clips cannot be shared by 2 processes"):
+        own(torch.zeros(5, 1), 0, 2)
 
 
 def test_the_loop_agrees_with_seven_plain_lines(setup_1):
@@ -108,38 +200,212 @@ def test_a_run_that_is_killed_and_resumed_ends_with_the_same_bits(setup_1):
         assert torch.equal(resumed.level, whole.level) and log.epoch.tolist() == [1, 2, 3, 4]
 
 
-def test_a_broken_checkpoint_is_skipped_and_named(setup_1):
+@pytest.fixture(scope="module")
+def setup_2():
+    KILLER = """
+import os, random, signal, sys, time
+from pathlib import Path
+import torch
+from vad_ssl.train import fit
+import accelerate
+
+class Batches:
+    def __len__(self): return 8
+    def set_epoch(self, epoch): self.epoch = epoch
+    def __iter__(self):
+        for k in range(8): yield {"clip": torch.full((2, 3, 1, 2, 2), 90 + 5 * k + self.epoch, dtype=torch.uint8)}, None
+
+def step(model, labelled, unlabelled, progress):
+    x = labelled["clip"].flatten(1)
+    return {"distance": (model(x) - x + 0.01 * torch.randn_like(x)).square().mean()}
+
+def train(folder):
+    torch.manual_seed(0)
+    model = torch.nn.Linear(12, 12)
+    fit(model, step, Batches(), 12, folder, lr=0.01, bar=False, accumulate=2, save_every=2)
+    return model.weight.detach().numpy().tobytes().hex()
+
+def child(folder):
+    pid = os.fork()
+    if pid == 0:
+        (Path(folder) / "answer").write_text(train(folder))
+        os._exit(0)
+    return pid
+
+random.seed(0)
+killed = 0
+while killed < int(sys.argv[3]):
+    pid = child(sys.argv[2])
+    time.sleep(random.uniform(0.02, 0.25))
+    os.kill(pid, signal.SIGKILL)
+    killed += os.waitpid(pid, 0)[1] == signal.SIGKILL
+    if (Path(sys.argv[2]) / "answer").exists(): break
+os.waitpid(child(sys.argv[2]), 0)
+whole = train(sys.argv[1])
+print(killed, (Path(sys.argv[2]) / "answer").read_text() == whole)
+"""
+
+    def kill(times):
+        folder = Path(tempfile.mkdtemp())
+        (folder / "killer.py").write_text(KILLER)
+        for name in ("whole", "mortal"):
+            (folder / name).mkdir()
+        job = [sys.executable, "killer.py", "whole", "mortal", str(times)]
+        return subprocess.run(job, cwd=folder, capture_output=True, text=True)
+    return SimpleNamespace(KILLER=KILLER, kill=kill)
+
+
+def test_killed_at_twenty_random_moments_and_resumed_a_run_ends_with_the_same_bits(setup_2):
+    kill = setup_2.kill
+    done = kill(20)
+    assert done.stdout.split() == ["20", "True"], done.stdout + done.stderr
+
+
+@pytest.fixture
+def setup_3(setup_1):
+    towards = setup_1.towards
+    Batches = setup_1.Batches
+    class Named(Batches):
+        def names(self, labelled, unlabelled):
+            return [f"film{int(labelled['clip'].flatten()[0])}"]
+
+    def spoilt(number):
+        "A step that fails on the clip with this value."
+        def step(model, labelled, unlabelled, progress):
+            bad = float("nan") if round(float(labelled["clip"].mean()) * 255) == number else 1.0
+            return {"distance": bad * towards(model, labelled, unlabelled, progress)["distance"]}
+        return step
+    return SimpleNamespace(Named=Named, spoilt=spoilt)
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run_and_names_the_files(setup_1, setup_3):
+    OneNumber = setup_1.OneNumber
+    Batches = setup_1.Batches
+    Named = setup_3.Named
+    spoilt = setup_3.spoilt
+    folder = Path(tempfile.mkdtemp())
+    with pytest.raises(TrainingError, match="batch 8: .*film116; last good checkpoint: step-00000004"):
+        fit(OneNumber(), spoilt(116), Named(), 3, folder, bar=False)
+    with pytest.raises(TrainingError, match="on files unnamed; last good checkpoint: none yet"):
+        fit(OneNumber(), spoilt(100), Batches(), 3, Path(tempfile.mkdtemp()), bar=False)
+
+
+def test_or_the_update_is_left_out_and_counted(setup_1, setup_3):
+    OneNumber = setup_1.OneNumber
+    Batches = setup_1.Batches
+    Named = setup_3.Named
+    spoilt = setup_3.spoilt
+    log = fit(OneNumber(), spoilt(116), Named(), 3, Path(tempfile.mkdtemp()), lr=0.05, bar=False, on_nan="skip")
+    assert log.skipped.fillna(0).tolist() == [0, 1, 0] and log.distance.notna().all()
+    with pytest.raises(TrainingError, match="not one update was finite"):
+        fit(OneNumber(), lambda *x: {"d": x[0].level * float("nan")}, Batches(), 1, Path(tempfile.mkdtemp()), bar=False, on_nan="skip")
+
+
+def test_a_gradient_that_is_not_a_number_changes_nothing_either(setup_1):
+    OneNumber = setup_1.OneNumber
+    Batches = setup_1.Batches
+    def root(model, labelled, unlabelled, progress):
+        return {"root": (model.level * 0).sqrt()}  # 0, but its slope is infinite
+    model = OneNumber()
+    with pytest.raises(TrainingError, match="loss or gradient not finite"):
+        fit(model, root, Batches(), 1, Path(tempfile.mkdtemp()), bar=False)
+    assert model.level == 0
+
+
+def test_adding_up_two_batches_equals_one_batch_of_both(setup_1):
+    OneNumber = setup_1.OneNumber
+    Batches = setup_1.Batches
+    class Twice(Batches):
+        "The same clips, two batches in one."
+        def __len__(self): return 2
+        def __iter__(self):
+            one = [labelled["clip"] for labelled, _ in super().__iter__()]
+            for k in (0, 2): yield {"clip": torch.cat(one[k:k + 2])}, None
+    def plain(model, labelled, unlabelled, progress):
+        return {"distance": (model.level - labelled["clip"]).square().mean()}
+    pieces, whole = OneNumber(), OneNumber()
+    fit(pieces, plain, Batches(), 3, Path(tempfile.mkdtemp()), lr=0.05, bar=False, accumulate=2)
+    fit(whole, plain, Twice(), 3, Path(tempfile.mkdtemp()), lr=0.05, bar=False)
+    torch.testing.assert_close(pieces.level, whole.level)
+    with pytest.raises(ValueError, match="an epoch has 4 batches"):
+        fit(OneNumber(), plain, Batches(), 1, Path(tempfile.mkdtemp()), bar=False, accumulate=3)
+
+
+def test_in_bfloat16_products_are_coarse_and_weights_stay_fine_and_the_model_is_given_back_as_it_was(setup_1):
+    OneNumber = setup_1.OneNumber
+    towards = setup_1.towards
+    Batches = setup_1.Batches
+    seen = []
+    class Product(OneNumber):
+        def forward(self, x):
+            out = x @ self.level.expand(4, 4)
+            seen.append(out.dtype)
+            return out
+    def step(model, labelled, unlabelled, progress):
+        return {"size": model(labelled["clip"].flatten()[:4].expand(4, 4)).square().mean()}
+    model = Product()
+    for precision in ("bf16", "float32"):  # one after the other in the same Python
+        fit(model, step, Batches(), 1, Path(tempfile.mkdtemp()), bar=False, precision=precision)
+    assert seen == 4 * [torch.bfloat16] + 4 * [torch.float32] and model.level.dtype == torch.float32
+    assert model(torch.ones(4, 4)).dtype == torch.float32
+    with pytest.raises(ValueError, match="float32 or bf16"):
+        fit(OneNumber(), towards, Batches(), 1, Path(tempfile.mkdtemp()), precision="fp8")
+
+
+def test_the_best_epoch_on_validation_is_kept(setup_1):
+    OneNumber = setup_1.OneNumber
+    towards = setup_1.towards
+    Batches = setup_1.Batches
+    folder, scores = Path(tempfile.mkdtemp()), iter([1.0, 5.0, 2.0, 3.0, 4.0])
+    log = fit(OneNumber(), towards, Batches(), 5, folder, lr=0.05, bar=False, validate=lambda model: next(scores), keep=1)
+    assert log.validation.tolist() == [1, 5, 2, 3, 4]
+    assert [p.name for p in checkpoints(folder)] == ["step-00000020", "step-00000008"]
+
+
+def test_another_seed_in_the_same_folder_is_refused(setup_1):
     OneNumber = setup_1.OneNumber
     towards = setup_1.towards
     Batches = setup_1.Batches
     folder = Path(tempfile.mkdtemp())
-    fit(OneNumber(), towards, Batches(), 3, folder, lr=0.05, bar=False)
-    (folder / "epoch-0003" / "model.safetensors").write_bytes(b"half a file")
-    done, state = load_checkpoint(folder, OneNumber())
-    assert done == 2 and len(state["log"]) == 2
+    fit(OneNumber(), towards, Batches(), 1, folder, bar=False)
+    with pytest.raises(TrainingError, match="trained with seed 0, not 1; choose another folder"):
+        fit(OneNumber(), towards, Batches(), 2, folder, seed=1, bar=False)
 
 
-def test_a_finished_run_is_not_trained_again(setup_1):
+def test_every_listener_hears_every_row_and_the_log_is_a_file_after_each_epoch(setup_1):
     OneNumber = setup_1.OneNumber
     towards = setup_1.towards
     Batches = setup_1.Batches
-    folder = Path(tempfile.mkdtemp())
-    fit(OneNumber(), towards, Batches(), 2, folder, lr=0.05, bar=False)
-    def forbidden(*args):
-        raise AssertionError("trained again")
-    again = OneNumber()
-    assert len(fit(again, forbidden, Batches(), 2, folder, lr=0.05, bar=False)) == 2 and again.level != 0
+    folder, heard = Path(tempfile.mkdtemp()), []
+    def listen(row): heard.append((row["epoch"], len(pd.read_csv(folder / "log.csv"))))
+    fit(OneNumber(), towards, Batches(), 3, folder, bar=False, tell=(listen,))
+    assert heard == [(1, 1), (2, 2), (3, 3)]
 
 
-def test_a_loss_that_is_not_a_number_stops_the_run(setup_1):
+def test_without_tensorboard_one_line_says_what_to_install(setup_1):
     OneNumber = setup_1.OneNumber
+    towards = setup_1.towards
     Batches = setup_1.Batches
-    def broken(model, labelled, unlabelled, progress):
-        return {"distance": model.level * float("nan")}
-    folder = Path(tempfile.mkdtemp())
-    with pytest.raises(TrainingError, match="distance"):
-        fit(OneNumber(), broken, Batches(), 2, folder, bar=False)
-    assert not list(folder.glob("epoch-*"))
+    try:
+        import torch.utils.tensorboard
+    except ImportError:
+        with pytest.raises(TrainingError, match="pip install"): tensorboard(Path(tempfile.mkdtemp()))
+    else:
+        folder = Path(tempfile.mkdtemp())
+        fit(OneNumber(), towards, Batches(), 2, folder, bar=False, tell=(tensorboard(folder / "events"),))
+        assert len(list((folder / "events").iterdir())) == 1
+
+
+@pytest.mark.slow
+def test_a_compiled_model_trains_to_the_same_numbers(setup_1):
+    Batches = setup_1.Batches
+    models = []
+    for compiled in (False, True):
+        torch.manual_seed(0)
+        models.append(nn.Sequential(nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 1)))
+        def step(model, labelled, unlabelled, progress): return {"size": model(labelled["clip"].flatten(1)).square().mean()}
+        fit(models[-1], step, Batches(), 2, Path(tempfile.mkdtemp()), bar=False, compiled=compiled)
+    for x, y in zip(*(model.state_dict().values() for model in models)): torch.testing.assert_close(x, y)
 
 
 def test_an_unknown_schedule_names_the_choices(setup_1):

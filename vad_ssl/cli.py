@@ -40,7 +40,7 @@ def writable(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".writable").touch()
-        (folder / ".writable").unlink()
+        (folder / ".writable").unlink(missing_ok=True)
     except OSError as error:
         raise ValueError(f"{folder}: cannot be written ({error.strerror}); choose another folder with --out") from None
     return folder
@@ -68,7 +68,10 @@ def data(args):
 def train(args):
     "train one detector; a run that was interrupted is resumed"
     from vad_ssl.study import train_run
-    print(train_run(run_of(args), writable(args.out)))
+    from vad_ssl.train import print_row
+    path = train_run(run_of(args), writable(args.out), tell=(print_row,))
+    if int(os.environ.get("RANK", 0)) == 0:
+        print(path)
 
 # %% ../nbs/25_cli.ipynb #2d8af6f2
 def evaluate(args):
@@ -164,22 +167,29 @@ def dev(args):
     return job(args.slow) if args.job == "test" else job()
 
 # %% ../nbs/25_cli.ipynb #c275a227
-def add_run_options(parser: argparse.ArgumentParser, leave_out: tuple = ("seed",)):
-    "One option a field of `Run`, but for those that a command sets itself."
-    from vad_ssl.study import METHODS, Run
+def add_run_options(parser: argparse.ArgumentParser, leave_out: tuple = ()):
+    "One option a field of `Run`, but for those that a command sets itself; what is not given is left to the preset."
+    from vad_ssl.study import METHODS, PRESETS, Run
+    parser.add_argument("--config", type=Path, help="YAML file with any of the fields below")
+    parser.add_argument("--preset", choices=tuple(PRESETS), help="other defaults than the demo's")
     for field in fields(Run):
         if field.name in leave_out:
             continue
-        kind = fraction if field.name == "label_fraction" else type(field.default)
-        choices = tuple(METHODS) if field.name == "method" else None
-        parser.add_argument("--" + field.name.replace("_", "-"), type=kind, default=field.default, choices=choices,
-                            help=f"default {field.default}")
+        kind = fraction if field.name == "label_fraction" else field.type
+        choices = tuple(METHODS) if field.name == "method" else field.metadata["choices"] or None
+        how = {"action": argparse.BooleanOptionalAction} if kind is bool else {"type": kind, "choices": choices}
+        text = f"{field.metadata['text']}; default {field.default!r}".replace("%", "%%")
+        parser.add_argument("--" + field.name.replace("_", "-"), default=argparse.SUPPRESS, help=text, **how)
 
-# %% ../nbs/25_cli.ipynb #784f7c5d
+# %% ../nbs/25_cli.ipynb #bd37152a
 def run_of(args) -> "Run":
-    "The run that the options describe."
-    from vad_ssl.study import Run
-    return Run(**{f.name: getattr(args, f.name) for f in fields(Run) if hasattr(args, f.name)})
+    "The run that the options describe: a preset or a file, and over it what was given."
+    from vad_ssl.study import PRESETS, Run, read_config
+    if args.config and args.preset:
+        raise ValueError("give --config or --preset; a file may name its preset itself")
+    base = read_config(args.config) if args.config else PRESETS[args.preset or "demo"]
+    given = {f.name: getattr(args, f.name) for f in fields(Run) if hasattr(args, f.name)}
+    return Run(**{**base.__dict__, **given})
 
 # %% ../nbs/25_cli.ipynb #23a63181
 def parser() -> Parser:
@@ -195,9 +205,9 @@ def parser() -> Parser:
     for function, out in ((demo, "demo"), (train, "runs")):
         p = command(function)
         p.add_argument("--out", type=Path, default=Path(out), help=f"folder for results, default {out}")
-        p.add_argument("--seed", type=int, default=0, help="of split, weights and training")
-        add_run_options(p, ("seed", "method") if function is demo else ("seed",))
+        add_run_options(p, ("seed", "method") if function is demo else ())
         if function is demo:
+            p.add_argument("--seed", type=int, default=0, help="of split, weights and training; default 0")
             p.add_argument("--seeds", type=int, default=1, help="how many, counted up from --seed")
     p = command(data)
     p.add_argument("--out", type=Path, help="folder to make; default: the cache")
@@ -251,3 +261,7 @@ def main(argv: list = None) -> int:
     except KeyboardInterrupt:
         print(f"vad-ssl {args.command}: interrupted; start it again and it goes on", file=sys.stderr)
         return 130
+
+# %% ../nbs/25_cli.ipynb #dba7ef86
+if __name__ == "__main__" and "__file__" in globals():  # python -m vad_ssl.cli, and not this notebook
+    sys.exit(main())

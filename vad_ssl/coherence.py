@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from .consistency import l2_consistency
+from .consistency import check_maps, l2_consistency
 
 # %% ../nbs/11_coherence.ipynb #21317c24
 def ring_windows(
@@ -89,8 +89,7 @@ def variance_mask(
     "Temporal-coherence attention: variance over nearby frames (Eq. 4), on the ring if there are two views."
     if frames % 2 == 0 or frames < 1:
         raise ValueError(f"frames={frames}: a window centred on a frame needs an odd number, such as 3 or 5")
-    if view2 is not None and view1.shape != view2.shape:
-        raise ValueError(f"views differ in shape: {tuple(view1.shape)} and {tuple(view2.shape)}")
+    check_maps(view1, *[] if view2 is None else [view2])
     with torch.no_grad(), torch.autocast(view1.device.type, enabled=False):  # in bfloat16 it would be noise
         dtype, around = torch.promote_types(view1.dtype, torch.float32), ring_windows
         if view2 is None:

@@ -7,9 +7,9 @@ __all__ = ['VIDEOS', 'MAT_TYPES', 'DataError', 'brief', 'Tube', 'Video', 'class_
            'inclusive', 'integer', 'Inert', 'InertArray', 'InertScalar', 'InertBuffer', 'InertBytes', 'PlainUnpickler',
            'plain', 'load_plain', 'safe_name', 'listing', 'read_lines', 'ucf_video', 'number_classes', 'trim',
            'collect', 'ucf101_24', 'truth_mask', 'length', 'read', 'mat_parts', 'read_mat', 'puppet', 'mask_boxes',
-           'jhmdb_video', 'puppet_frame', 'jhmdb21', 'object_mask', 'vos_video', 'read_meta', 'hold_out', 'youtube_vos',
-           'unseen', 'folder', 'read_boxes', 'table_video', 'csv_data', 'read_data', 'crop_window', 'take',
-           'training_clip', 'tube_problems', 'overlap', 'video_problems', 'duplicates', 'check', 'usable']
+           'film_of', 'jhmdb_video', 'puppet_frame', 'jhmdb21', 'object_mask', 'vos_video', 'read_meta', 'hold_out',
+           'youtube_vos', 'unseen', 'folder', 'read_boxes', 'table_video', 'csv_data', 'read_data', 'crop_window',
+           'take', 'training_clip', 'tube_problems', 'overlap', 'video_problems', 'duplicates', 'check', 'usable']
 
 # %% ../nbs/02_data.ipynb #ec9707f3
 from concurrent.futures import ThreadPoolExecutor
@@ -398,6 +398,15 @@ def mask_boxes(
     (x1, x2), (y1, y2) = edges
     return np.where(masks.any((1, 2))[:, None], np.stack([x1, y1, x2, y2], 1), -1).astype(np.int32)
 
+# %% ../nbs/02_data.ipynb #6899bf53
+def film_of(
+    name: str,  # CLASS/FILM_CLASS_..., as JHMDB and HMDB name their clips
+) -> str:  # CLASS/FILM: clips of one film and one class belong together
+    "The source video of a clip."
+    action, _, clip = name.rpartition("/")
+    film, found, _ = clip.rpartition(f"_{action}_")
+    return f"{action}/{film if found else clip}"
+
 # %% ../nbs/02_data.ipynb #2f62ff39
 def jhmdb_video(root: Path, action: str, label: int, split: str, name: str) -> Video:
     "One video of JHMDB; `name` is CLASS/NAME."
@@ -406,8 +415,7 @@ def jhmdb_video(root: Path, action: str, label: int, split: str, name: str) -> V
     tube = Tube(label, 0, mask_boxes(masks), partial(puppet_frame, source))
     places = f"videos/{name}.avi", f"ReCompress_Videos/{name}.avi", f"Rename_Images/{name}"
     path = root / next((p for p in places if (root / p).exists()), places[0])
-    group = re.sub(r"_\d+$", "", PurePosixPath(name).name)  # clips of one film differ in the last number
-    return Video(name, path, action, label, len(masks), (tube,), split, group, *masks.shape[1:])
+    return Video(name, path, action, label, len(masks), (tube,), split, film_of(name), *masks.shape[1:])
 
 def puppet_frame(path: Path, frame: int) -> np.ndarray:
     "The mask of one frame, bool (h, w)."

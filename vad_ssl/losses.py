@@ -18,7 +18,7 @@ def spread_loss(
 ) -> Tensor:  # scalar, mean over the batch of the sum over the other classes
     "Spread (margin) loss of capsule networks; VideoCapsuleNet [7] and Section 4 of the paper."
     target = target.view(-1, 1)
-    if len(target) != len(activations):
+    if len(target) != len(activations) or not len(target):
         raise ValueError(f"{len(activations)} rows of activations but {len(target)} targets: pass one class a clip")
     lead = activations.gather(1, target) - activations
     charge = (margin - lead).clamp(min=0) ** 2

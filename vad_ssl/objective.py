@@ -124,11 +124,12 @@ def semi_supervised_step(
     lam1: float = 0.3,  # of the class consistency, Eq. 8
     lam2: float = 0.7,  # of the place consistency, Eq. 8
     warmup: float = 0.0,  # share of training over which `lam` is ramped up; 0: constant, as in the paper
+    trust: float = 0.11,  # share of training after which an unlabelled clip's own argmax picks its capsule, see `see`
     **how,  # attention, frames, hold: see `consistency_losses`
 ) -> dict:  # named, weighted losses
     "The paper's method: supervised losses on labelled clips, consistency on all (Eqs. 7-9)."
     clips, labels = join(labelled, unlabelled)
-    seen = see(model, clips, labels, progress, views)
+    seen = see(model, clips, labels, progress, views, trust)
     lam = lam * exp_rampup(progress.epoch, warmup * progress.epochs)
     weights = {"class consistency": lam * lam1, "place consistency": lam * lam2}
     const = consistency_losses(seen, progress, **how)

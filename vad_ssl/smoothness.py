@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .coherence import rescale
-from .consistency import l2_consistency
+from .consistency import check_maps, l2_consistency
 
 # %% ../nbs/12_smoothness.ipynb #1169f963
 def gradient_mask(
@@ -18,6 +18,7 @@ def gradient_mask(
     normalise: bool = True,  # scale each clip's mask to [0, 1]
 ) -> Tensor:  # (b, 1, t, h, w), no gradient
     "Gradient-smoothness attention: size of the second temporal derivative by central differences (Eq. 6)."
+    check_maps(probs)
     with torch.no_grad(), torch.autocast(probs.device.type, enabled=False):
         if probs.shape[2] < 2:
             return torch.zeros_like(probs)

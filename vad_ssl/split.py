@@ -47,6 +47,8 @@ def split_labelled(
     if not 0 < fraction <= 1:
         raise ValueError(f"label fraction {fraction} is not in (0, 1]: give 0.2 for 20%.")
     videos, chosen = [v for v in videos if v.split != "test"], set()
+    if not any(v.label >= 0 for v in videos):
+        raise DataError(f"none of {len(videos)} training videos has a label. Give annotations, see DATA.md.")
     for label in sorted({v.label for v in videos if v.label >= 0}):
         rng = np.random.default_rng([seed, label])
         units = ranked([v for v in videos if v.label == label], rng, by_group)
@@ -172,6 +174,11 @@ class Pairs:
         if stop:
             del streams  # or the traceback would keep the workers alive
             raise VideoError(stop.removeprefix("vad_ssl.video.VideoError: "))
+
+    def names(self, *pair: dict | None) -> list[str]:
+        "The videos of a pair of batches."
+        parts = zip(self.loaders, pair)
+        return [loader.dataset.videos[i].name for loader, batch in parts if batch for i in batch["index"].tolist()]
 
     def note(self, bad: list[str]):
         "Count and name skipped videos; stop when there are too many."
