@@ -34,6 +34,7 @@ from vad_ssl.inspector import (
     serve,
     unpack,
     untouched,
+    viewer_data,
     write_page,
 )
 
@@ -131,7 +132,7 @@ def test_looking_leaves_the_detector_and_all_chance_as_they_were(setup_2):
 def setup_3():
     home = Path(tempfile.mkdtemp())
     drawn, boxes = draw_video("Walk", np.random.default_rng(0), frames=24)
-    write_video(home / "walk.avi", drawn)
+    write_video(home / "walk.avi", drawn);
     return SimpleNamespace(home=home, drawn=drawn, boxes=boxes)
 
 
@@ -197,14 +198,14 @@ def test_a_page_is_one_file_that_asks_nobody_for_anything(setup_2, setup_3, setu
     assert "a &lt; b" in page and not re.search(r"""(src|href)=|https?://|@import|fetch\(|import\(""", bare)
     assert page.count("</script>") == 2  # data cannot end the script early
     data, title = read_page(home / "page.html")
-    assert title == "a < b" and write_page(data, home / "again.html", title, frame=0, ramp=1.0).read_text() == page
+    assert title == "a < b" and write_page(data, home / "again.html", title).read_text() == page
 
 
 def test_the_page_holds_the_maps_of_the_detector(setup_2, setup_4):
     model = setup_2.model
     film = setup_4.film
     truth = setup_4.truth
-    data = Inspector(film, {"a": model, "b": model}, truth=truth).data()
+    data = viewer_data(Inspector(film, {"a": model, "b": model}, truth=truth))
     assert [step["name"] for step in data["steps"]] == ["a", "b"] and data["classes"] == ["class 1", "class 2", "class 3"]
     seen = look(model, film)
     np.testing.assert_allclose(unpack(data["steps"][1]["loc1"]).reshape(8, 32, 32), seen.loc1, atol=2e-4)
