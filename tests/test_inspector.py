@@ -41,7 +41,8 @@ from vad_ssl.inspector import (
 
 def test_one_pixel_worked_by_hand():
     column = lambda *v: np.array(v, np.float32).reshape(-1, 1, 1)
-    seen = panels(np.zeros((5, 1, 1, 3), np.uint8), column(0, 0, 0, 1, 1), column(*[0.5] * 5), normalise=False, attention="gradient")
+    black, half = np.zeros((5, 1, 1, 3), np.uint8), column(*[0.5] * 5)
+    seen = panels(black, column(0, 0, 0, 1, 1), half, normalise=False, attention="gradient")
     assert seen["variance mask, clip alone"][2, 0, 0] == pytest.approx(0.24)
     assert seen["gradient mask"][2, 0, 0] == pytest.approx(0.25) and seen["squared difference"][2, 0, 0] == 0.25
     assert seen["enters the loss"][2, 0, 0] == pytest.approx(0.25 * 0.25)

@@ -304,7 +304,8 @@ def test(
     print("\n".join(problems) or "package, tests and notebooks are in sync", flush=True)
     if problems:
         return 1
-    command = [sys.executable, "-m", "pytest", "-q", "-rs", "-n", str(min(2, os.cpu_count() or 1)), "--dist", "worksteal", "tests"]
+    workers = str(min(2, os.cpu_count() or 1))
+    command = [sys.executable, "-m", "pytest", "-q", "-rs", "-n", workers, "--dist", "worksteal", "tests"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(command + ["--slow"] * slow, cwd=repository(), env=environment).returncode
 
@@ -334,7 +335,8 @@ def broken_links(
             return not name or (root / "nbs" / f"{name}.ipynb").exists()
         module, _, thing = name.partition(".")
         if kind == "code":
-            return importlib.util.find_spec(f"vad_ssl.{module}") and hasattr(importlib.import_module(f"vad_ssl.{module}"), thing)
+            found = importlib.util.find_spec(f"vad_ssl.{module}")
+            return found and hasattr(importlib.import_module(f"vad_ssl.{module}"), thing)
         path = root / "tests" / f"{module}.py"
         return path.exists() and f"def {thing}(" in path.read_text()
     return [f"paper_to_code.csv, {row['item']}: no {kind} {name}" for row in rows
@@ -356,9 +358,9 @@ def paper_page(
     lines = [f"| {item(row)} | {row['what']} | {chapter(row)} | {'<br>'.join(map(code_link, row['code']))} | {tests(row)} | "
              f"{row['status']} |" for row in rows]
     return "\n".join([
-        "# Paper to code", "", "Every equation, table and figure of the paper: where it is taught, which function computes it, "
-        "one of the tests that holds it to its word, and how far the reproduction has come. A test checks that all of "
-        "these exist.", "", "| paper | what | chapter | code | test | status |", "|---|---|---|---|---|---|", *lines, ""])
+        "# Paper to code", "", "Every equation, table and figure of the paper: where it is taught, which function "
+        "computes it, one of the tests that holds it to its word, and how far the reproduction has come. A test checks "
+        "that all of these exist.", "", "| paper | what | chapter | code | test | status |", "|---|---|---|---|---|---|", *lines, ""])
 
 # %% ../nbs/24_dev.ipynb #2cb3e22f
 def api_page(root: Path) -> str:

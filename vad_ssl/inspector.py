@@ -333,7 +333,8 @@ def strip(
     for line, (name, pictures) in zip(axes, seen.items()):
         top = None if name == "frame" else colours(pictures)
         for k, ax in enumerate(line):
-            ax.imshow(pictures[k], cmap="viridis" if name[:4] in ("trut", "pred", "view") else "magma", vmin=0, vmax=top)
+            map_colours = "viridis" if name.startswith(("truth", "prediction", "view")) else "magma"
+            ax.imshow(pictures[k], cmap=map_colours, vmin=0, vmax=top)
             ax.set(xticks=[], yticks=[])
         line[0].set_ylabel(name.replace(", ", ",\n"), fontsize=8, rotation=0, ha="right", va="center")
     fig.suptitle(title, fontsize=10, y=1 - 0.1 / height)
@@ -419,8 +420,8 @@ class Inspector:
         "Write the viewer as one page that needs neither Python nor a network; `start`: frame, ramp."
         return write_page(viewer_data(self), path, self.title, **start)
 
-    def _ipython_display_(self):
-        __import__("IPython").display.display(self.widget())
+    def _repr_mimebundle_(self, **options):
+        return self.widget()._repr_mimebundle_(**options)
 
 # %% ../nbs/18_inspector.ipynb #e8b0efc5
 def live_notebook(
@@ -445,7 +446,7 @@ def serve(
 ) -> int:  # exit status
     "Show the live inspector in a browser, until interrupted; bad input is refused before anything starts."
     if find_spec("voila") is None or find_spec("anywidget") is None:
-        raise ValueError("the live inspector needs two packages: pip install voila anywidget (or write a page: --out)")
+        raise ValueError("the live inspector needs more: pip install voila anywidget (or write a page with --out)")
     Inspector(video, checkpoint, frame=frame)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "inspector.ipynb"
