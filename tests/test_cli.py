@@ -1,0 +1,132 @@
+"Generated from nbs/25_cli.ipynb: change the notebook, then `make export`."
+from pathlib import Path
+from torch import nn
+from types import SimpleNamespace
+from vad_ssl.actors import draw_video
+from vad_ssl.actors import make_actors
+from vad_ssl.train import save_weights
+from vad_ssl.video import write_video
+from vad_ssl.vos import small_vos
+import argparse
+import numpy as np
+import pytest
+import subprocess
+import sys
+import tempfile
+
+from vad_ssl.cli import fraction, main
+
+
+def test_fractions():
+    assert fraction("0.2") == 0.2 and fraction("1") == 1
+    for wrong in ("0", "1.5", "-1", "many", "nan"):
+        with pytest.raises(argparse.ArgumentTypeError):
+            fraction(wrong)
+
+
+@pytest.fixture
+def setup_1():
+    def attempt(*words):
+        "Run the command in this process: exit status and what it printed on standard error."
+        import contextlib
+        import io
+        text = io.StringIO()
+        with contextlib.redirect_stderr(text), contextlib.redirect_stdout(io.StringIO()):
+            try:
+                status = main([str(w) for w in words])
+            except SystemExit as stop:
+                status = stop.code
+        return status, text.getvalue()
+
+    home = Path(tempfile.mkdtemp())
+    (home / "text.avi").write_text("this is not a video")
+    (home / "empty").mkdir()
+    return SimpleNamespace(attempt=attempt, home=home)
+
+
+def test_wrong_use_is_one_line_and_status_two(setup_1):
+    attempt = setup_1.attempt
+    home = setup_1.home
+    film = home / "blink.avi"
+    write_video(film, draw_video("Walk", np.random.default_rng(0), frames=3)[0])
+    cases = {"none.avi": ["predict", home / "none.avi", "--checkpoint", "m", "--out", home / "o"],
+             "text.avi": ["predict", home / "text.avi", "--checkpoint", "m", "--out", home / "o"],
+             "none.safetensors": ["evaluate", "--checkpoint", home / "none.safetensors"],
+             "empty": ["train", "--data", home / "empty", "--out", home / "o"],
+             "label fraction": ["demo", "--label-fraction", "0"], "'1.5'": ["split", "--labels", "1.5"],
+             "'-1'": ["demo", "--label-fraction=-1"], "COMMAND": [], "fly": ["fly"], "epochs=0": ["train", "--epochs", "0"],
+             "lam=nan": ["demo", "--lam", "nan"], "cannot be written": ["demo", "--out", "/proc/nothing"]}
+    for named, words in cases.items():
+        status, text = attempt(*words)
+        assert status == 2 and named in text and text.count("\n") == 1 and "Traceback" not in text, (words, text)
+
+
+def test_every_command_has_help(setup_1):
+    attempt = setup_1.attempt
+    for command in ("demo", "data", "train", "evaluate", "predict", "study", "split", "check-data", "weights", "dev"):
+        assert attempt(command, "--help")[0] == 0
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_any_work(setup_1):
+    attempt = setup_1.attempt
+    home = setup_1.home
+    (home / "file").write_text("in the way")
+    status, text = attempt("demo", "--out", home / "file" / "demo")
+    assert status == 2 and "file" in text and text.count("\n") == 1
+
+
+def test_a_data_set_is_checked_and_damage_is_found_and_left_out_of_the_manifest(setup_1):
+    attempt = setup_1.attempt
+    home = setup_1.home
+    from vad_ssl.actors import make_actors
+    root = make_actors(home / "checked", train=1, test=1, workers=1)
+    assert attempt("check-data", root)[0] == 0
+    victim = root / "videos" / "Walk" / "v_Walk_g02_c01.avi"
+    victim.write_bytes(victim.read_bytes()[:9000])
+    assert attempt("check-data", root, "--out", home / "report.csv", "--fix-manifest", home / "good.csv")[0] == 1
+    assert "v_Walk_g02_c01" in (home / "report.csv").read_text()
+    assert (home / "good.csv").read_text().count(",labelled,") == 7
+
+
+def test_a_split_is_written_as_a_manifest(setup_1):
+    attempt = setup_1.attempt
+    home = setup_1.home
+    from vad_ssl.actors import make_actors
+    root = make_actors(home / "actors", train=5, test=1, workers=1)
+    assert attempt("split", "--data", root, "--labels", "0.2", "--out", home / "split.csv") == (0, "")
+    assert (home / "split.csv").read_text().count(",labelled,") == 8
+
+
+def test_objects_are_drawn_and_followed_into_palette_pngs_and_the_wrong_checkpoint_is_named(setup_1):
+    attempt = setup_1.attempt
+    home = setup_1.home
+    from torch import nn
+    from vad_ssl.train import save_weights
+    from vad_ssl.vos import small_vos
+    assert attempt("data", "vos", "--out", home / "vos", "--train", "1", "--test", "1")[0] == 0
+    film = sorted((home / "vos" / "valid" / "JPEGImages").iterdir())[0]
+    mask = home / "vos" / "valid" / "Annotations" / film.name / "00000.png"
+    save_weights(home / "vos.safetensors", small_vos(4), {"task": "vos", "network": "small", "width": 4, "size": [36, 48]})
+    save_weights(home / "old.safetensors", nn.Linear(1, 1), {"detector": "small", "classes": ["a"]})
+    call = lambda checkpoint, *mask: attempt("predict", film, "--checkpoint", home / checkpoint, "--out", home / "p", *mask)
+    assert call("vos.safetensors", "--mask", mask) == (0, "")
+    assert len(list((home / "p" / "Annotations" / film.name).glob("*.png"))) == 8
+    for words, reason in ((("vos.safetensors",), "with --mask"), (("old.safetensors", "--mask", mask), "takes no --mask"),
+                          (("vos.safetensors", "--mask", home / "none.png"), "no such mask")):
+        status, text = call(*words)
+        assert status == 2 and reason in text and text.count("\n") == 1
+
+
+def test_the_installed_command_answers(setup_1):
+    home = setup_1.home
+    run = subprocess.run([Path(sys.executable).parent / "vad-ssl", "predict", home / "text.avi", "--checkpoint", "m", "--out",
+                          home / "o"], capture_output=True, text=True)
+    assert run.returncode == 2 and run.stderr.count("\n") == 1 and "text.avi" in run.stderr
+
+
+def test_importing_everything_pulls_in_neither_jupyter_nor_matplotlib():
+    code = ("import sys, importlib, pkgutil, vad_ssl; "
+        "[importlib.import_module(f'vad_ssl.{m.name}') for m in pkgutil.iter_modules(vad_ssl.__path__)]; "
+        "print([n for n in ('matplotlib', 'seaborn', 'IPython', 'ipywidgets', 'jupyterlab', 'nbdev') if n in sys.modules])")
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stdout.strip() == "[]", run.stdout + run.stderr
