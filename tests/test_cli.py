@@ -41,14 +41,13 @@ def setup_1():
     home = Path(tempfile.mkdtemp())
     (home / "text.avi").write_text("this is not a video")
     (home / "empty").mkdir()
+    write_video(home / "blink.avi", draw_video("Walk", np.random.default_rng(0), frames=3)[0])
     return SimpleNamespace(attempt=attempt, home=home)
 
 
 def test_wrong_use_is_one_line_and_status_two(setup_1):
     attempt = setup_1.attempt
     home = setup_1.home
-    film = home / "blink.avi"
-    write_video(film, draw_video("Walk", np.random.default_rng(0), frames=3)[0])
     cases = {"none.avi": ["predict", home / "none.avi", "--checkpoint", "m", "--out", home / "o"],
              "text.avi": ["predict", home / "text.avi", "--checkpoint", "m", "--out", home / "o"],
              "none.safetensors": ["evaluate", "--checkpoint", home / "none.safetensors"],
@@ -61,9 +60,21 @@ def test_wrong_use_is_one_line_and_status_two(setup_1):
         assert status == 2 and named in text and text.count("\n") == 1 and "Traceback" not in text, (words, text)
 
 
+def test_the_inspector_writes_a_page_and_refuses_what_it_cannot_read_in_one_line(setup_1):
+    attempt = setup_1.attempt
+    home = setup_1.home
+    assert attempt("inspect", home / "blink.avi", "--out", home / "pages" / "blink.html") == (0, "")
+    assert "<canvas" not in (page := (home / "pages" / "blink.html").read_text()) and "brightness" in page
+    for named, words in {"none.avi": [home / "none.avi"], "text.avi": [home / "text.avi", "--out", home / "p.html"],
+                         "no frame 7": [home / "blink.avi", "--frame", "7"], "'x'": [home / "blink.avi", "--frame", "x"],
+                         "none.safetensors": [home / "blink.avi", "--checkpoint", home / "none.safetensors"]}.items():
+        status, text = attempt("inspect", *words)
+        assert status == 2 and named in text and text.count("\n") == 1, text
+
+
 def test_every_command_has_help(setup_1):
     attempt = setup_1.attempt
-    for command in ("demo", "data", "train", "evaluate", "predict", "study", "split", "check-data", "weights", "dev"):
+    for command in ("demo", "data", "train", "evaluate", "predict", "inspect", "study", "split", "check-data", "weights", "dev"):
         assert attempt(command, "--help")[0] == 0
 
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Parser', 'fraction', 'writable', 'demo', 'data', 'train', 'evaluate', 'device', 'predict', 'study', 'inspect',
-           'split', 'check_data', 'weights', 'dev', 'add_run_options', 'run_of', 'main']
+           'split', 'check_data', 'weights', 'dev', 'add_run_options', 'run_of', 'parser', 'main']
 
 # %% ../nbs/25_cli.ipynb #bf9ec662
 import argparse
@@ -124,10 +124,16 @@ def predict(args):
 # %% ../nbs/25_cli.ipynb #89ca09e7
 def study(args):
     "run a study, a grid of runs, and write its table; one that was interrupted goes on where it was"
-    from vad_ssl.vos import vos_study
-    run = {"vos": vos_study}[args.name]
-    print(run(writable(args.out), args.seeds).to_string(index=False))
-    print(f"written to {args.out / args.name}.csv")
+    from vad_ssl import studies, vos
+    out = writable(args.out)
+    if args.name == "vos":
+        print(vos.vos_study(out, args.seeds).to_string(index=False))
+    else:
+        base = studies.Run(data=args.data, **studies.BUDGETS[args.budget])
+        scores = studies.study(args.name, out, args.seeds, base, args.jobs)
+        print(studies.table(scores).to_string())
+        studies.figure(scores).savefig(out / f"{args.name}.png", bbox_inches="tight")
+    print(f"written to {out / args.name}.csv")
 
 # %% ../nbs/25_cli.ipynb #417f147c
 def inspect(args):
@@ -209,9 +215,10 @@ def run_of(args) -> "Run":
     given = {f.name: getattr(args, f.name) for f in fields(Run) if hasattr(args, f.name)}
     return Run(**{**base.__dict__, **given})
 
-# %% ../nbs/25_cli.ipynb #23a63181
+# %% ../nbs/25_cli.ipynb #78ef3ff9
 def parser() -> Parser:
     "The whole command line."
+    from vad_ssl.studies import BUDGETS, STUDIES
     top = Parser(prog="vad-ssl", description="semi-supervised video action detection")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
 
@@ -244,18 +251,18 @@ def parser() -> Parser:
     p.add_argument("--checkpoint", type=Path, required=True, help="model.safetensors")
     p.add_argument("--mask", type=Path, help="palette PNG of the first frame, or a folder of them: whom to follow")
     p.add_argument("--out", type=Path, required=True, help="folder for results")
-<<<<<<< /tmp/tmpz2ecmdcz.txt
     p = command(inspect)
     p.add_argument("video", type=Path, help="any video file, or a folder of frames")
     p.add_argument("--checkpoint", type=Path, help="model.safetensors; without it the picture's brightness stands in")
     p.add_argument("--frame", type=int, help="a frame that the clip must hold; default: the middle")
     p.add_argument("--out", type=Path, help="page to write; default: serve the live inspector on this machine")
-=======
     p = command(study)
-    p.add_argument("name", choices=("vos",), help="vos: Table 5, video object segmentation")
-    p.add_argument("--seeds", type=int, default=3, help="how many, counted from 0")
-    p.add_argument("--out", type=Path, default=Path("study"), help="folder for results, default study")
->>>>>>> /tmp/tmplt5k30eg.txt
+    p.add_argument("name", choices=(*STUDIES, "vos"), help="a table or figure of the paper, or a control")
+    p.add_argument("--seeds", type=int, default=5, help="how many, counted from 0; default 5")
+    p.add_argument("--budget", choices=tuple(BUDGETS), default="demo", help="steps a run; default demo")
+    p.add_argument("--data", default="", help="root of a data set (see DATA.md); default: the embedded one")
+    p.add_argument("--jobs", type=int, default=1, help="runs side by side, one thread each; default 1, with all threads")
+    p.add_argument("--out", type=Path, default=Path("study"), help="folder for runs and NAME.csv, default study")
     p = command(split)
     p.add_argument("--data", type=Path, help="root of a data set (see DATA.md); default: the embedded one")
     p.add_argument("--labels", type=fraction, default=0.2, help="share of videos with labels")
