@@ -24,7 +24,7 @@ def setup_1():
     data = make_actors(Path(tempfile.mkdtemp()) / "actors", train=5, test=1, workers=1)
     tiny = Run(data=str(data), width=8, batch_labelled=2, batch_unlabelled=2, epochs=1, steps=1)
     out = Path(tempfile.mkdtemp())
-    scores = study("unlabelled", out, seeds=2, base=tiny, bar=False)
+    scores = study("unlabelled", out, seeds=1, base=tiny, bar=False)
     return SimpleNamespace(data=data, tiny=tiny, out=out, scores=scores)
 
 
@@ -32,9 +32,9 @@ def test_a_study_has_one_row_a_run_and_a_second_call_trains_nothing(setup_1):
     tiny = setup_1.tiny
     out = setup_1.out
     scores = setup_1.scores
-    assert scores.row.tolist() == 2 * ["supervised", "1x", "2x", "4x"] and scores.run.nunique() == 8
+    assert scores.row.tolist() == ["supervised", "1x", "2x", "4x"] and scores.run.nunique() == 4
     before = {p: p.stat().st_mtime_ns for p in out.glob("runs/*/*") if p.is_file()}
-    again = study("unlabelled", out, seeds=2, base=tiny, bar=False)
+    again = study("unlabelled", out, seeds=1, base=tiny, bar=False)
     pd.testing.assert_frame_equal(again, scores)
     assert {p: p.stat().st_mtime_ns for p in out.glob("runs/*/*") if p.is_file()} == before
 

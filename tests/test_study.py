@@ -23,6 +23,7 @@ from vad_ssl.study import (
     METHODS,
     PRESETS,
     Run,
+    WEIGHTS,
     batches_of,
     do,
     fingerprint,
@@ -32,6 +33,7 @@ from vad_ssl.study import (
     run_folder,
     train_run,
     videos_of,
+    weight,
     write_config,
 )
 
@@ -81,6 +83,11 @@ def test_the_presets_have_the_settings_of_the_paper():
     assert (p.lr, p.schedule, p.epochs, p.lam, p.lam1, p.lam2) == (1e-4, "plateau", 100, 0.1, 0.3, 0.7)
     assert [round(p.trust * p.epochs, 6) for p in (PRESETS["ucf101_24"], PRESETS["jhmdb21"])] == [10, 10]
     assert (PRESETS["jhmdb21"].epochs, PRESETS["jhmdb21"].label_fraction) == (50, 0.3)
+
+
+def test_a_run_without_a_weight_takes_its_method_s():
+    assert weight(Run(method="semi-supervised")) == 100 and weight(Run(method="semi-supervised", lam=0.0)) == 0
+    assert set(WEIGHTS) == set(METHODS) and PRESETS["ucf101_24"].lam == 0.1
 
 
 @pytest.fixture(scope="module")

@@ -38,6 +38,11 @@ STUDIES = {
         f"{method}, {100 * share:.0f}%": {"method": method, "label_fraction": share}
         for share in (0.1, 0.2, 0.4, 1.0) for method in ("supervised", "semi-supervised")[:1 if share == 1 else 2]},
     "unlabelled": {"supervised": {}} | {f"{n}x": {**OURS, "unlabelled": float(n)} for n in (1, 2, 4)},  # Figure 5
+    "tuning": {  # on other data than the tests: three values for every method
+        **{f"supervised, rate {lr}": {"lr": lr} for lr in (1e-3, 3e-4, 3e-3)},
+        **{f"{method}, weight {lam}": {"method": method, "lam": lam} for method, values in {
+            "semi-supervised": (100.0, 30.0, 300.0), "mean-teacher": (100.0, 30.0, 300.0), "pseudo-label": (1.0, 0.3, 3.0),
+            "mixmatch": (10.0, 3.0, 30.0), "co-ssd": (1.0, 0.3, 3.0)}.items() for lam in values}},
     "controls": {  # what else could explain a gain
         "supervised": {}, "whole batch labelled": {"batch_labelled": 16}, "weight 0": {**OURS, "lam": 0.0},
         "ours": OURS, "supervised, all labels": ALL},
