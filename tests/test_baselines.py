@@ -28,6 +28,7 @@ from vad_ssl.baselines import (
     soft_spread_loss,
     teacher_of,
     with_teacher,
+    without_teacher,
 )
 
 
@@ -63,6 +64,17 @@ def test_a_teacher_moves_part_of_the_way_and_learns_nothing_itself(setup_1):
     torch.testing.assert_close(pair.teacher.decoder.logit.weight, before + 0.25)
     assert not any(p.requires_grad for p in pair.teacher.parameters())
     assert any(name.startswith("teacher.") for name in pair.state_dict())
+
+
+def test_after_training_one_set_of_weights_is_left(setup_1):
+    model = setup_1.model
+    pair = with_teacher(deepcopy(model))
+    with torch.no_grad():
+        pair.decoder.logit.weight += 1
+    average = pair.teacher.decoder.logit.weight.clone()
+    pair = without_teacher(pair, average=True)
+    assert torch.equal(pair.decoder.logit.weight, average) and pair.state_dict().keys() == model.state_dict().keys()
+    assert without_teacher(model) is model
 
 
 def test_a_method_without_its_teacher_says_what_to_do(setup_1):

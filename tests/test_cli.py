@@ -1,9 +1,12 @@
 "Generated from nbs/25_cli.ipynb: change the notebook, then `make export`."
 from pathlib import Path
+from torch import nn
 from types import SimpleNamespace
 from vad_ssl.actors import draw_video
 from vad_ssl.actors import make_actors
+from vad_ssl.train import save_weights
 from vad_ssl.video import write_video
+from vad_ssl.vos import small_vos
 import argparse
 import numpy as np
 import pytest
@@ -71,7 +74,7 @@ def test_the_inspector_writes_a_page_and_refuses_what_it_cannot_read_in_one_line
 
 def test_every_command_has_help(setup_1):
     attempt = setup_1.attempt
-    for command in ("demo", "data", "train", "evaluate", "predict", "inspect", "split", "check-data", "weights", "dev"):
+    for command in ("demo", "data", "train", "evaluate", "predict", "inspect", "study", "split", "check-data", "weights", "dev"):
         assert attempt(command, "--help")[0] == 0
 
 
@@ -103,6 +106,26 @@ def test_a_split_is_written_as_a_manifest(setup_1):
     root = make_actors(home / "actors", train=5, test=1, workers=1)
     assert attempt("split", "--data", root, "--labels", "0.2", "--out", home / "split.csv") == (0, "")
     assert (home / "split.csv").read_text().count(",labelled,") == 8
+
+
+def test_objects_are_drawn_and_followed_into_palette_pngs_and_the_wrong_checkpoint_is_named(setup_1):
+    attempt = setup_1.attempt
+    home = setup_1.home
+    from torch import nn
+    from vad_ssl.train import save_weights
+    from vad_ssl.vos import small_vos
+    assert attempt("data", "vos", "--out", home / "vos", "--train", "1", "--test", "1")[0] == 0
+    film = sorted((home / "vos" / "valid" / "JPEGImages").iterdir())[0]
+    mask = home / "vos" / "valid" / "Annotations" / film.name / "00000.png"
+    save_weights(home / "vos.safetensors", small_vos(4), {"task": "vos", "network": "small", "width": 4, "size": [36, 48]})
+    save_weights(home / "old.safetensors", nn.Linear(1, 1), {"detector": "small", "classes": ["a"]})
+    call = lambda checkpoint, *mask: attempt("predict", film, "--checkpoint", home / checkpoint, "--out", home / "p", *mask)
+    assert call("vos.safetensors", "--mask", mask) == (0, "")
+    assert len(list((home / "p" / "Annotations" / film.name).glob("*.png"))) == 8
+    for words, reason in ((("vos.safetensors",), "with --mask"), (("old.safetensors", "--mask", mask), "takes no --mask"),
+                          (("vos.safetensors", "--mask", home / "none.png"), "no such mask")):
+        status, text = call(*words)
+        assert status == 2 and reason in text and text.count("\n") == 1
 
 
 def test_the_installed_command_answers(setup_1):

@@ -108,8 +108,19 @@ def test_an_unknown_attention_names_the_choices(setup_1, setup_2):
     labelled = setup_2.labelled
     unlabelled = setup_2.unlabelled
     progress = setup_2.progress
-    with pytest.raises(ValueError, match="none, variance or gradient"):
+    with pytest.raises(ValueError, match="none, variance, gradient, both"):
         semi_supervised_step(model, labelled, unlabelled, progress, attention="hope")
+
+
+def test_both_attentions_together_are_half_of_each(setup_1, setup_2):
+    model = setup_1.model
+    labelled = setup_2.labelled
+    unlabelled = setup_2.unlabelled
+    progress = setup_2.progress
+    seen = see(model, *join(labelled, unlabelled), progress)
+    place = lambda **how: consistency_losses(seen, progress, **how)["place consistency"].item()
+    assert place(attention="both") == pytest.approx((place(attention="variance") + place(attention="gradient")) / 2, rel=1e-5)
+    assert place(attention="variance", cyclic=False) != place(attention="variance")
 
 
 def test_corrupting_unlabelled_annotations_leaves_losses_and_gradients_bit_identical(setup_1, setup_2):

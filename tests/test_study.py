@@ -23,6 +23,7 @@ from vad_ssl.study import (
     METHODS,
     PRESETS,
     Run,
+    WEIGHTS,
     batches_of,
     do,
     fingerprint,
@@ -32,6 +33,7 @@ from vad_ssl.study import (
     run_folder,
     train_run,
     videos_of,
+    weight,
     write_config,
 )
 
@@ -83,6 +85,11 @@ def test_the_presets_have_the_settings_of_the_paper():
     assert (PRESETS["jhmdb21"].epochs, PRESETS["jhmdb21"].label_fraction) == (50, 0.3)
 
 
+def test_a_run_without_a_weight_takes_its_method_s():
+    assert weight(Run(method="semi-supervised")) == 100 and weight(Run(method="semi-supervised", lam=0.0)) == 0
+    assert set(WEIGHTS) == set(METHODS) and PRESETS["ucf101_24"].lam == 0.1
+
+
 @pytest.fixture(scope="module")
 def setup_1():
     data = make_actors(Path(tempfile.mkdtemp()) / "actors", train=5, test=1, workers=1)
@@ -92,10 +99,22 @@ def setup_1():
     return SimpleNamespace(data=data, out=out, tiny=tiny, rows=rows)
 
 
+def test_fewer_unlabelled_videos_and_further_ones(setup_1):
+    data = setup_1.data
+    tiny = setup_1.tiny
+    train, _, _ = videos_of(tiny)
+    lab, everything, _ = parts_of(tiny, train)
+    _, few, _ = parts_of(replace(tiny, unlabelled=2.0), train)
+    assert len(few) == 2 * len(lab) < len(everything) and {v.name for v in few} < {v.name for v in everything}
+    assert len({v.name.split("/")[0] for v in few}) > 3  # drawn from all classes
+    _, more, _ = parts_of(replace(tiny, extra=str(data)), train)
+    assert len(more) > len(everything) and all(v.label < 0 and not v.tubes for v in more)
+
+
 def test_a_row_has_the_promised_columns_and_plausible_values(setup_1):
     rows = setup_1.rows
     need = ["method", "seed", "label_fraction", "f_map_20", "f_map_50", "v_map_20", "v_map_50", "accuracy", "steps", "seconds"]
-    assert [row["method"] for row in rows] == ["supervised", "semi-supervised"]
+    assert [row["method"] for row in rows] == list(METHODS)
     for row in rows:
         assert set(need) <= set(row) and row["steps"] == 4 and row["videos"] == 8
         assert 0 <= row["f_map_50"] <= row["f_map_20"] <= 100 and row["strict_f_map_50"] <= row["f_map_50"]

@@ -480,14 +480,14 @@ def read_meta(
 
 def hold_out(
     meta: dict[str, dict],  # from `read_meta`
-    share: float,  # of the videos; and of the categories
+    share: float,  # of the videos; half as large a share of the categories
     seed: int,  # chance
 ) -> set[str]:  # names of the videos kept for testing
-    "Some categories with all their videos, then random videos up to the share."
+    "Some categories with all their videos (unseen), then random videos of the others (seen) up to the share."
     rng = np.random.default_rng(seed)
     kinds = {n: {str(o.get("category")) for o in v["objects"].values()} for n, v in sorted(meta.items())}
     every = sorted(set().union(*kinds.values()))
-    unseen = set(rng.permutation(every)[:int(np.ceil(share * len(every)))]) if share else set()
+    unseen = set(rng.permutation(every)[:int(np.ceil(share / 2 * len(every)))]) if share else set()
     test = {n for n in kinds if kinds[n] & unseen}
     rest = [n for n in kinds if n not in test]
     return test | set(rng.permutation(rest)[:max(0, round(share * len(kinds)) - len(test))].tolist())
@@ -496,7 +496,7 @@ def hold_out(
 def youtube_vos(
     root: str | Path,  # holds train/ and perhaps valid/
     split: str | None = None,  # "train", "test" (held out of train) or "valid"; None: train and test
-    holdout: float = 0.1,  # share of categories and of videos held out of train
+    holdout: float = 0.1,  # share of the videos held out of train; half as large a share of the categories
     seed: int = 0,  # which
     bad: dict[str, str] | None = None,  # takes name -> reason of unusable entries, instead of an error
 ) -> list[Video]:

@@ -83,8 +83,9 @@ def supervised_step(
 def consistency_losses(
     seen: Seen,
     progress: Progress,
-    attention: str = "variance",  # "none" (Eq. 2), "variance" (Eq. 3) or "gradient" (Eq. 5)
+    attention: str = "variance",  # "none" (Eq. 2), "variance" (Eq. 3), "gradient" (Eq. 5) or "both", half of each
     frames: int = 5,  # window of the variance mask
+    cyclic: bool = True,  # variance over the ring of both views; False: over view 1 alone
     hold: bool = False,  # True: view 1 is a fixed target; False: gradient through both, as released
 ) -> dict:  # unweighted losses
     "Classification and localisation consistency of both views over all clips, labelled or not (Eq. 8)."
@@ -94,14 +95,13 @@ def consistency_losses(
     if hold:
         loc1, features[0] = loc1.detach(), features[0].detach()
     valid = known1 * known2
-    if attention == "variance":
-        place = coherence_loss(loc1, loc2, exp_rampup(*progress), valid, frames)
-    elif attention == "gradient":
-        place = smoothness_loss(loc1, loc2, valid)
-    elif attention == "none":
-        place = l2_consistency(loc1, loc2, valid)
-    else:
-        raise ValueError(f"attention={attention!r}: choose none, variance or gradient")
+    parts = {"none": ("plain",), "variance": ("variance",), "gradient": ("gradient",), "both": ("variance", "gradient")}
+    if attention not in parts:
+        raise ValueError(f"attention={attention!r}: choose {', '.join(parts)}")
+    losses = {"plain": lambda: l2_consistency(loc1, loc2, valid),
+              "variance": lambda: coherence_loss(loc1, loc2, exp_rampup(*progress), valid, frames, cyclic),
+              "gradient": lambda: smoothness_loss(loc1, loc2, valid)}
+    place = sum(losses[part]() for part in parts[attention]) / len(parts[attention])
     return {"class consistency": js_divergence(*features), "place consistency": place}
 
 # %% ../nbs/13_objective.ipynb #cc79881b
@@ -125,7 +125,7 @@ def semi_supervised_step(
     lam2: float = 0.7,  # of the place consistency, Eq. 8
     warmup: float = 0.0,  # share of training over which `lam` is ramped up; 0: constant, as in the paper
     trust: float = 0.11,  # share of training after which an unlabelled clip's own argmax picks its capsule, see `see`
-    **how,  # attention, frames, hold: see `consistency_losses`
+    **how,  # attention, frames, cyclic, hold: see `consistency_losses`
 ) -> dict:  # named, weighted losses
     "The paper's method: supervised losses on labelled clips, consistency on all (Eqs. 7-9)."
     clips, labels = join(labelled, unlabelled)

@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 from .data import Video, length, read, truth_mask
 from .inspector import Inspector, strip
 from .predict import load_detector, localise_file, overlay, resize
-from .study import METHODS, Run, do, run_folder, videos_of
+from .study import Run, do, run_folder, videos_of
 from .train import write_csv
 
 # %% ../nbs/23_report.ipynb #489a270a
@@ -207,7 +207,7 @@ def demo(
     out: Path,  # folder for everything
     seed: int = 0,  # the first one
     base: Run = Run(),  # other settings than the demo's
-    methods: tuple = tuple(METHODS),
+    methods: tuple = ("supervised", "semi-supervised"),
     seeds: int = 1,  # how many, counted up from `seed`
     bar: bool = True,
 ) -> pd.DataFrame:  # scores, one row a method and seed
