@@ -97,7 +97,8 @@ def plain_step(model, labelled, unlabelled):
     features = [out.features.view(len(clips), -1, 24) for out in outs]
     place = l2_consistency(loc1, loc2, known1 * known2 * (w * mask + 1 - w))
     losses = labelled_losses(Seen(tuple(views), tuple(outs)), labelled, NOW)
-    return {**losses, "class consistency": LAM * LAM1 * js_divergence(*features), "place consistency": LAM * LAM2 * place}
+    classes = js_divergence(*features)
+    return {**losses, "class consistency": LAM * LAM1 * classes, "place consistency": LAM * LAM2 * place}
 
 
 def our_step(model, labelled, unlabelled):
@@ -139,23 +140,25 @@ def measure(arm, paths, answers, recompute):
     warnings.simplefilter("ignore")
     net = network(len(paths))
     net.recompute = recompute
-    read, step, forward = {"plain": (whole, plain_step, partial(plain_forward, net)), "ours": (read_frames, our_step, net)}[arm]
-    model = Watched(net, forward)
+    read, step = {"plain": (whole, plain_step), "ours": (read_frames, our_step)}[arm]
+    model = Watched(net, net if arm == "ours" else partial(plain_forward, net))
     read(paths[0], clip_indices(70, 150))  # the disk's cache is warm
     began, cpu = time.perf_counter(), time.process_time()
     losses = step(model, *load(paths, read))
     sum(losses.values()).backward()
     took = {"seconds": time.perf_counter() - began, "cpu": time.process_time() - cpu}
     took["MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-    tensors = {f"loss {k}": v.detach() for k, v in losses.items()} | {f"grad {k}": p.grad for k, p in net.named_parameters()}
-    save_file({k: v.contiguous() for k, v in (model.answers() | tensors).items()}, answers)
+    tensors = {f"loss {k}": v.detach() for k, v in losses.items()} | model.answers()
+    tensors |= {f"grad {k}": p.grad for k, p in net.named_parameters()}
+    save_file({k: v.contiguous() for k, v in tensors.items()}, answers)
     return took
 
 
 def differences(one, two):
     "Largest differences: losses, answers; gradients of each tensor and of all, relative to their largest entry."
     one, two = (load_file(path) for path in (one, two))
-    part = lambda kind: {k: ((one[k] - two[k]).abs().max().item(), one[k].abs().max().item()) for k in one if k.startswith(kind)}
+    largest = lambda x: x.abs().max().item()
+    part = lambda kind: {k: (largest(one[k] - two[k]), largest(one[k])) for k in one if k.startswith(kind)}
     plain = lambda kind: max(far for far, _ in part(kind).values())
     grads = part("grad")
     worst = max(grads, key=lambda k: grads[k][0] / grads[k][1])

@@ -295,6 +295,8 @@ def fit_run(
         tell = (*tell, tensorboard(folder / "tensorboard")) if run.tensorboard else tell
     log = fit(model, METHODS[run.method](run), batches, run.epochs, folder, run.lr, run.schedule, run.seed, run.method, bar,
               tell, check, run.on_nan, run.precision, run.accumulate, run.compile, keep=run.keep, save_every=run.save_every)
+    if batches.bad and state.is_main_process:
+        print(f"{len(batches.bad)} unreadable videos were skipped: {', '.join(batches.bad)}")
     if check:
         best = int(log.epoch[log.validation.idxmax()]) * len(batches)
         model.load_state_dict(load_weights(folder / f"step-{best:08d}" / "model.safetensors")[0])
