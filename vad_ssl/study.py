@@ -28,7 +28,7 @@ from .objective import semi_supervised_step, supervised_step
 from .i3d import kinetics_weights
 from .predict import build
 from .split import Clips, loaders, read_manifest, split_labelled
-from .train import fit, load_weights, save_weights, tensorboard
+from .train import fit, load_weights, processes, save_weights, tensorboard
 
 # %% ../nbs/22_study.ipynb #e6a81431
 def option(
@@ -274,11 +274,11 @@ def validation(
         return 100 * float(summarise(records, n_classes).f_map[10])
     return score if held else None
 
-# %% ../nbs/22_study.ipynb #82d0d69e
+# %% ../nbs/22_study.ipynb #824e66fd
 def fit_run(
     run: Run,
     folder: Path,  # of the run
-    state,  # Accelerate's PartialState: which process of how many
+    state,  # from `processes`: which one of how many
     bar: bool,
     tell: tuple,
 ):  # the trained detector and what it is
@@ -290,6 +290,8 @@ def fit_run(
     model, about = fresh(run, about_of(run, classes)), about_of(run, classes)
     check = validation(run, parts_of(run, train)[2], len(classes))
     if state.is_main_process:
+        if state.num_processes > 1:
+            print(f"{state.num_processes} processes")
         folder.mkdir(parents=True, exist_ok=True)
         write_config(folder / "config.yaml", run)
         tell = (*tell, tensorboard(folder / "tensorboard")) if run.tensorboard else tell
@@ -310,11 +312,10 @@ def train_run(
     tell: tuple = (),  # called with each row of the log, see `vad_ssl.train.fit`
 ) -> Path:  # checkpoint of the trained detector
     "Train the detector of a run, or resume, or find it already trained; in as many processes as Accelerate started."
-    from accelerate import PartialState
     folder = run_folder(out, run)
     final = folder / "model.safetensors"
     if not final.exists():
-        state = PartialState()
+        state = processes()
         model, about = fit_run(run, folder, state, bar, tell)
         if state.is_main_process:
             save_weights(final, model, about)
