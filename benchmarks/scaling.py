@@ -1,9 +1,9 @@
 """What an update costs as work grows: `python benchmarks/scaling.py` writes benchmarks/scaling.csv.
 
 One update is both views of a batch (half of it labelled) forward and backward, and Adam. One factor is varied at a time:
-frames of a clip, side of the frame, clips a batch, processes (that share the batch). Every point runs in processes of its own, one thread each;
-median seconds of the updates after the first, and peak memory of a process. The small detector covers the whole range, the
-paper's a few points. On a GPU: not measured.
+frames of a clip, side of the frame, clips a batch, processes (that share the batch). Every point runs in processes of its
+own, one thread each; median wall and CPU seconds (of a process) of the updates after the first, and peak memory. The small
+detector covers the whole range, the paper's a few points. On a GPU: not measured.
 """
 import argparse
 import json
@@ -13,7 +13,6 @@ import statistics
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -33,11 +32,12 @@ def batch_of(frames, size, batch, processes):
     "This process's share of a labelled and of an unlabelled batch, as bytes."
     n = batch // 2 // processes
     clip = lambda: torch.randint(0, 256, (n, 3, frames, size, size), dtype=torch.uint8)
-    return {"clip": clip(), "mask": torch.rand(n, 1, frames, size, size) > 0.7, "label": torch.arange(n) % 24}, {"clip": clip()}
+    mask = torch.rand(n, 1, frames, size, size) > 0.7
+    return {"clip": clip(), "mask": mask, "label": torch.arange(n) % 24}, {"clip": clip()}
 
 
 def measure(detector, updates, **point):
-    "Seconds of each update and peak MiB."
+    "Median seconds of an update, wall and CPU, and peak MiB."
     torch.set_num_threads(1)
     torch.manual_seed(0)
     accelerator = engine()
@@ -45,12 +45,13 @@ def measure(detector, updates, **point):
     model, optimiser = prepare(net.train(), torch.optim.Adam(net.parameters(), 1e-4), accelerator, False)
     pair, taken = batch_of(**point), []
     for k in range(updates + 1):
-        began = time.perf_counter()
-        update(model, partial(semi_supervised_step), [(k, *pair, Progress(5.0, 10))], optimiser, accelerator, 0)
-        taken.append(time.perf_counter() - began)
+        began = time.perf_counter(), time.process_time()
+        update(model, semi_supervised_step, [(k, *pair, Progress(5.0, 10))], optimiser, accelerator, 0)
+        taken.append((time.perf_counter() - began[0], time.process_time() - began[1]))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
     if accelerator.is_main_process:
-        print(json.dumps({"seconds": round(statistics.median(taken[1:]), 3), "MiB": round(peak)}))
+        wall, cpu = (round(statistics.median(each), 3) for each in zip(*taken[1:]))
+        print(json.dumps({"seconds": wall, "cpu": cpu, "MiB": round(peak)}))
 
 
 def run(detector, updates, port, **point):

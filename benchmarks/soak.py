@@ -31,7 +31,8 @@ def state():
     "Memory, processes, open files."
     gc.collect()
     me = psutil.Process()
-    return {"MiB": me.memory_info().rss / 2**20, "processes": 1 + len(me.children(recursive=True)), "files": me.num_fds()}
+    processes = 1 + len(me.children(recursive=True))
+    return {"MiB": me.memory_info().rss / 2**20, "processes": processes, "files": me.num_fds()}
 
 
 def grown(table):
