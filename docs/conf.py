@@ -4,13 +4,16 @@ import re
 project = "vad_ssl"
 copyright = "2026, the vad_ssl founders"
 html_title = "vad_ssl"
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "sphinx-mathjax-offline"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "sphinx-mathjax-offline", "sphinxcontrib.bibtex"]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
 exclude_patterns = ["_build"]
+bibtex_bibfiles = ["references.bib"]
+bibtex_default_style = "plain"
 nb_execution_mode = "off"
 myst_enable_extensions = ["dollarmath", "amsmath", "html_image"]
 suppress_warnings = ["mystnb.unknown_mime_type", "myst.header"]
 html_theme = "sphinx_book_theme"
+html_context = {"default_mode": "auto"}
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_theme_options = {"navbar_persistent": [], "show_toc_level": 2, "home_page_in_toc": True}
@@ -19,11 +22,12 @@ autodoc_inherit_docstrings = False
 
 
 def to_rst(text):
-    "Docstrings are Markdown: code in single backticks, formulas between dollars."
+    "Docstrings are Markdown: code in single backticks, formulas between dollars; the paper's equations become links."
     parts = re.split(r"(`[^`]+`|\$[^$]+\$)", text)
     code = lambda part: f"``{part[1:-1]}``" if part[0] == "`" else f":math:`{part[1:-1]}`"
     parts = [re.sub(r"^(?=\w)", r"\\ ", p) if i % 2 == 0 and i else p for i, p in enumerate(parts)]  # `name`s
-    return "".join(code(p) if p[:1] in ("`", "$") and len(p) > 2 else re.sub(r"([*_|])", r"\\\1", p) for p in parts)
+    text = "".join(code(p) if p[:1] in ("`", "$") and len(p) > 2 else re.sub(r"([*_|])", r"\\\1", p) for p in parts)
+    return re.sub(r"(?<!et al\., )\bEq\. ([1-9])\b", r":ref:`Eq. \1 <eq-\1>`", text)
 
 
 def docments_to_fields(app, what, name, obj, options, lines):

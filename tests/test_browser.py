@@ -1,8 +1,10 @@
 """A real browser: JupyterLab, Voila, the site and the standalone page. Skipped, with the reason, where there is none."""
+
 import functools
 import http.server
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -12,14 +14,16 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
-from vad_ssl.dev import repository
-from vad_ssl.inspector import Inspector, mirror
+from vad_ssl.dev import docs, repository
+from vad_ssl.inspector import Inspector
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install playwright")
 ROOT = repository()
@@ -34,7 +38,9 @@ def browser():
         try:
             chromium = play.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
         except sync_api.Error as error:
-            pytest.skip(f"no browser: apt-get install chromium, or python -m playwright install chromium ({error.message[:60]})")
+            pytest.skip(
+                f"no browser: apt-get install chromium, or python -m playwright install chromium ({error.message[:60]})"
+            )
         yield chromium
         chromium.close()
 
@@ -66,14 +72,28 @@ def free_port():
 @pytest.fixture
 def serve(tmp_path):
     """Start a Jupyter server of some kind and wait until it answers."""
-    running, runtime = [], tempfile.mkdtemp(prefix="jupyter")  # a short path: sockets have names of at most 107 letters
+    running, runtime = [], tempfile.mkdtemp(
+        prefix="jupyter"
+    )  # a short path: sockets have names of at most 107 letters
 
     def start(module, *options):
         port = free_port()
-        environment = {**os.environ, "JUPYTER_CONFIG_DIR": str(tmp_path / "config"), "JUPYTER_RUNTIME_DIR": runtime,
-                       "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        running.append(subprocess.Popen([sys.executable, "-m", *module, *(o.format(port=port) for o in options)], cwd=tmp_path,
-                                        env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        environment = {
+            **os.environ,
+            "JUPYTER_CONFIG_DIR": str(tmp_path / "config"),
+            "JUPYTER_RUNTIME_DIR": runtime,
+            "PYTHONPATH": str(ROOT),
+            "OMP_NUM_THREADS": "1",
+        }
+        running.append(
+            subprocess.Popen(
+                [sys.executable, "-m", *module, *(o.format(port=port) for o in options)],
+                cwd=tmp_path,
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        )
         for _ in range(300):
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5)
@@ -110,8 +130,13 @@ def film():
     """A bright square that moves, a prediction that is late, and its second view."""
     truth = torch.zeros(8, 24, 32)
     for k in range(8):
-        truth[k, 6:16, 2 + 2 * k:12 + 2 * k] = 1
-    return truth.expand(3, -1, -1, -1) * 0.7 + 0.1, 0.9 * truth.roll(1, 0).numpy(), 0.8 * truth.numpy(), truth.numpy()
+        truth[k, 6:16, 2 + 2 * k : 12 + 2 * k] = 1
+    return (
+        truth.expand(3, -1, -1, -1) * 0.7 + 0.1,
+        0.9 * truth.roll(1, 0).numpy(),
+        0.8 * truth.numpy(),
+        truth.numpy(),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -137,19 +162,28 @@ def test_the_standalone_page_moves_and_fits(page, standalone, size):
 def test_the_page_computes_what_python_computes(page, standalone, inspector):
     page.goto(standalone)
     page.locator(".vad").wait_for()
-    choices = [dict(frames=5, ramp=1.0), dict(frames=3, ramp=0.25), dict(frames=3, ramp=0.5, normalise=False),
-               dict(attention="gradient"), dict(attention="none")]
+    choices = [
+        dict(frames=5, ramp=1.0),
+        dict(frames=3, ramp=0.25),
+        dict(frames=3, ramp=0.5, normalise=False),
+        dict(attention="gradient"),
+        dict(attention="none"),
+    ]
     for how in choices:
         page.get_by_label("attention", exact=True).select_option(how.get("attention", "variance"))
         page.get_by_label("frames in the window").select_option(str(how.get("frames", 5)))
         page.get_by_label("normalise").set_checked(how.get("normalise", True))
         page.get_by_label("ramp weight").fill(str(how.get("ramp", 1.0)))
-        maps = page.evaluate("Object.fromEntries(Object.entries(viewer.maps()).map(([k, m]) => [k, [...m.values]]))")
+        maps = page.evaluate(
+            "Object.fromEntries(Object.entries(viewer.maps).map(([k, m]) => [k, [...m.values]]))"
+        )
         expected = inspector.panels(**how)
         assert list(maps) == [name for name in expected if name != "frame"]
         for name, values in maps.items():
             top = max(1e-9, float(expected[name].max()))
-            np.testing.assert_allclose(values, expected[name].ravel(), atol=2e-3 * top, err_msg=f"{how} {name}")
+            np.testing.assert_allclose(
+                values, expected[name].ravel(), atol=2e-3 * top, err_msg=f"{how} {name}"
+            )
 
 
 def test_a_click_holds_a_pixel_and_fills_in_the_formulas(page, standalone):
@@ -161,9 +195,34 @@ def test_a_click_holds_a_pixel_and_fills_in_the_formulas(page, standalone):
     page.mouse.up()
     page.mouse.move(box["x"] + 5, box["y"] + 5)
     text = page.locator(".vad").inner_text()
-    assert "pixel (12, 10) over time, held" in text and "Eq. 4 on the ring" in text and "Eq. 6" in text and "Eq. 3" in text
-    for formula in page.locator(".formula").all():  # the variance shown is the variance of the numbers shown
-        assert "NaN" not in formula.inner_text() and "undefined" not in formula.inner_text()
+    assert (
+        "pixel (12, 10) over time, held" in text
+        and "Eq. 4 on the ring" in text
+        and "Eq. 6" in text
+        and "Eq. 3" in text
+    )
+
+
+def test_formulas_agree_with_the_masks_that_python_made(page, standalone):
+    page.goto(standalone)
+    page.get_by_label("frames in the window").select_option("3")
+    slider = page.get_by_role("slider", name="frame", exact=True)
+    for frame in ("0", "3", "7"):
+        for x, y in ((12, 10), (4, 15), (20, 6)):
+            page.evaluate("([x, y]) => Object.assign(viewer.s, { x, y })", [x, y])
+            slider.fill("6")
+            slider.fill(frame)
+            lines = page.locator(".formula").all_inner_texts()
+            assert len(lines) == 4 and not any(
+                word in " ".join(lines) for word in ("NaN", "undefined", "Infinity")
+            )
+            for line in lines[
+                :3
+            ]:  # worked out from the shown probabilities; and what Python stored, before scaling
+                by_hand, stored = re.search(
+                    r"(?:mean|=) ([\d.e-]+); scaled over the clip: \(([\d.e-]+) −", line
+                ).groups()
+                assert float(by_hand) == pytest.approx(float(stored), abs=2e-3), line
 
 
 def test_keys_play_and_checkpoints(page, standalone):
@@ -193,12 +252,22 @@ def start_lab(serve, tmp_path):
     """JupyterLab on a copy of the notebooks, without news and without a token."""
     shutil.copytree(ROOT / "nbs", tmp_path / "nbs")
     settings = tmp_path / "config" / "lab" / "user-settings" / "@jupyterlab"
-    for plugin, name, value in (("apputils-extension", "notification", {"fetchNews": "false", "checkForUpdates": False}),
-                                ("notebook-extension", "tracker", {"windowingMode": "none"})):
+    for plugin, name, value in (
+        ("apputils-extension", "notification", {"fetchNews": "false", "checkForUpdates": False}),
+        ("notebook-extension", "tracker", {"windowingMode": "none"}),
+    ):
         (settings / plugin).mkdir(parents=True, exist_ok=True)
         (settings / plugin / f"{name}.jupyterlab-settings").write_text(json.dumps(value))
-    return serve(["jupyter", "lab"], "--no-browser", "--ip=127.0.0.1", "--port={port}", "--ServerApp.token=", "--allow-root",
-                 "--KernelManager.transport=ipc", f"--ServerApp.root_dir={tmp_path / 'nbs'}")
+    return serve(
+        ["jupyter", "lab"],
+        "--no-browser",
+        "--ip=127.0.0.1",
+        "--port={port}",
+        "--ServerApp.token=",
+        "--allow-root",
+        "--KernelManager.transport=ipc",
+        f"--ServerApp.root_dir={tmp_path / 'nbs'}",
+    )
 
 
 def test_jupyterlab_opens_the_index_runs_the_inspector_and_it_moves(page, serve, tmp_path):
@@ -220,26 +289,51 @@ def test_voila_serves_the_live_inspector(page, serve, tmp_path):
     from vad_ssl.actors import draw_video
     from vad_ssl.inspector import live_notebook
     from vad_ssl.video import write_video
+
     write_video(tmp_path / "walk.avi", draw_video("Walk", np.random.default_rng(0), frames=24)[0])
     (tmp_path / "live.ipynb").write_text(json.dumps(live_notebook(tmp_path / "walk.avi")))
-    home = serve(["voila"], "--no-browser", "--Voila.ip=127.0.0.1", "--port={port}", str(tmp_path / "live.ipynb"))
+    home = serve(
+        ["voila"], "--no-browser", "--Voila.ip=127.0.0.1", "--port={port}", str(tmp_path / "live.ipynb")
+    )
     page.goto(home)
     assert moves(page)
 
 
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves files without a word."""
+
+    def log_message(self, *_):
+        pass
+
+
 @pytest.fixture(scope="module")
 def site():
-    """The built site, served from this machine; built if it is not there."""
+    """The site, built if anything has changed, and served from this machine."""
     folder = ROOT / "docs" / "_build" / "html"
-    if not (folder / "index.html").exists():
-        from vad_ssl.dev import docs
+    with FileLock(
+        Path(tempfile.gettempdir()) / f"vad_ssl_site_{zlib.crc32(str(ROOT).encode())}.lock"
+    ):  # one worker at a time
         assert docs() == 0
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
-    handler.log_message = lambda *_: None
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
+
+
+def test_every_picture_of_the_site_has_words(site):
+    pages = sorted((ROOT / "docs" / "_build" / "html").rglob("*.html"))
+    pictures = [
+        (page.name, tag)
+        for page in pages
+        for tag in re.findall(r"<img[^>]*>", page.read_text())
+        if "_images/" in tag
+    ]
+    silent = [
+        (name, tag[:200])
+        for name, tag in pictures
+        if len((re.search(r'alt="([^"]*)"', tag) or ["", ""])[1]) < 12 or 'alt="_images' in tag
+    ]
+    assert len(pictures) > 50 and silent == []
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -2,6 +2,7 @@
 from pathlib import Path
 from types import SimpleNamespace
 import json
+import os
 import pytest
 import shutil
 import subprocess
@@ -11,14 +12,20 @@ import tempfile
 from vad_ssl.dev import (
     NotebookError,
     bound_names,
+    broken_links,
     check,
     export,
     indented,
+    linked_equations,
     misplaced,
+    notebooks,
+    paper_rows,
+    put,
     read_names,
     render,
     repository,
     run_notebook,
+    silent_figures,
     site_notebook,
     still,
 )
@@ -158,8 +165,57 @@ def test_a_notebook_with_a_failing_cell_is_noticed(setup_1):
     assert "AssertionError" in run_notebook(notebook("import pytest\nx = 3", skips))
 
 
-def test_directives_become_readable_comments_on_the_site(setup_1, setup_2):
+def test_what_the_paper_to_code_table_names_exists():
+    rows = paper_rows(repository() / "docs" / "paper_to_code.csv")
+    assert broken_links(rows, repository()) == []
+    counts = {"Eq.": 9, "Table": 5, "Figure": 5}
+    assert {f"{kind} {k + 1}" for kind, n in counts.items() for k in range(n)} <= {row["item"] for row in rows}
+    assert all(row["status"] and (row["test"] or "not yet" in row["status"]) for row in rows)
+
+
+def test_a_name_that_does_not_exist_is_found():
+    row = dict(item="Eq. 1", chapter="99_magic", code=["coherence.variance_mask", "magic.spell"],
+               test=["test_video.test_of_time"])
+    assert broken_links([row], repository()) == [f"paper_to_code.csv, Eq. 1: no {what}" for what in (
+        "chapter 99_magic", "code magic.spell", "test test_video.test_of_time")]
+
+
+def test_an_equation_is_named_once_and_leads_to_its_code(setup_2):
+    text = setup_2.text
+    links = {"3": ["coherence.coherence_loss"]}
+    text = linked_equations("see\n$$a = b \\tag{3}$$\nand $$c$$ and\n$$a \\tag{3}$$", links)
+    assert "(eq-3)=\n$$a = b \\tag{3}$$\n\n*Eq. 3 in code:* {py:obj}`~vad_ssl.coherence.coherence_loss`" in text
+    assert text.count("eq-3") == 1 and links == {}
+
+
+def test_directives_become_readable_comments_on_the_site_and_figures_get_their_words(setup_1, setup_2):
     notebook = setup_1.notebook
     cells = setup_2.cells
-    cells = site_notebook(notebook("#| default_exp toy", "#| export\nx = 1", "#| test sums are right\nassert x == 1"))["cells"]
-    assert [c["source"] for c in cells] == ["x = 1", "# test: sums are right\nassert x == 1"]
+    cells = site_notebook(notebook("#| default_exp toy", "#| export\nx = 1", "#| test sums are right\nassert x == 1",
+                                   "#| fig-alt: a rising line\nplot(x)"))["cells"]
+    assert [c["source"] for c in cells] == ["x = 1", "# test: sums are right\nassert x == 1", "plot(x)"]
+    assert cells[2]["metadata"]["mystnb"]["image"]["alt"] == "a rising line"
+
+
+def test_every_stored_figure_has_alternative_text():
+    assert {path.name: silent_figures(path) for path in notebooks(repository()) if silent_figures(path)} == {}
+
+
+def test_a_figure_without_words_is_found(setup_1, setup_2):
+    notebook = setup_1.notebook
+    cell = setup_2.cell
+    book = json.loads((path := notebook("plot()", "#| fig-alt: dots\nplot()", "1")).read_text())
+    for cell in book["cells"][:2]:
+        cell["outputs"] = [{"output_type": "display_data", "metadata": {}, "data": {"image/png": "x"}}]
+    path.write_text(json.dumps(book))
+    assert silent_figures(path) == ["cell0"]
+
+
+def test_a_file_that_does_not_change_is_not_written():
+    path = Path(tempfile.mkdtemp()) / "new" / "page.md"
+    put(path, "one")
+    os.utime(path, (0, 0))
+    put(path, "one")
+    assert path.stat().st_mtime == 0
+    put(path, "two")
+    assert path.read_text() == "two" and path.stat().st_mtime > 0

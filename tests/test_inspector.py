@@ -29,16 +29,20 @@ from vad_ssl.inspector import (
     pack,
     panels,
     read_clip,
+    read_page,
     second_derivative,
     serve,
     unpack,
     untouched,
+    viewer_data,
+    write_page,
 )
 
 
 def test_one_pixel_worked_by_hand():
     column = lambda *v: np.array(v, np.float32).reshape(-1, 1, 1)
-    seen = panels(np.zeros((5, 1, 1, 3), np.uint8), column(0, 0, 0, 1, 1), column(*[0.5] * 5), normalise=False, attention="gradient")
+    black, half = np.zeros((5, 1, 1, 3), np.uint8), column(*[0.5] * 5)
+    seen = panels(black, column(0, 0, 0, 1, 1), half, normalise=False, attention="gradient")
     assert seen["variance mask, clip alone"][2, 0, 0] == pytest.approx(0.24)
     assert seen["gradient mask"][2, 0, 0] == pytest.approx(0.25) and seen["squared difference"][2, 0, 0] == 0.25
     assert seen["enters the loss"][2, 0, 0] == pytest.approx(0.25 * 0.25)
@@ -129,7 +133,7 @@ def test_looking_leaves_the_detector_and_all_chance_as_they_were(setup_2):
 def setup_3():
     home = Path(tempfile.mkdtemp())
     drawn, boxes = draw_video("Walk", np.random.default_rng(0), frames=24)
-    write_video(home / "walk.avi", drawn)
+    write_video(home / "walk.avi", drawn);
     return SimpleNamespace(home=home, drawn=drawn, boxes=boxes)
 
 
@@ -194,13 +198,15 @@ def test_a_page_is_one_file_that_asks_nobody_for_anything(setup_2, setup_3, setu
     bare = re.sub(r"data:image/webp;base64,[A-Za-z0-9+/=]*", "", page)
     assert "a &lt; b" in page and not re.search(r"""(src|href)=|https?://|@import|fetch\(|import\(""", bare)
     assert page.count("</script>") == 2  # data cannot end the script early
+    data, title = read_page(home / "page.html")
+    assert title == "a < b" and write_page(data, home / "again.html", title).read_text() == page
 
 
 def test_the_page_holds_the_maps_of_the_detector(setup_2, setup_4):
     model = setup_2.model
     film = setup_4.film
     truth = setup_4.truth
-    data = Inspector(film, {"a": model, "b": model}, truth=truth).data()
+    data = viewer_data(Inspector(film, {"a": model, "b": model}, truth=truth))
     assert [step["name"] for step in data["steps"]] == ["a", "b"] and data["classes"] == ["class 1", "class 2", "class 3"]
     seen = look(model, film)
     np.testing.assert_allclose(unpack(data["steps"][1]["loc1"]).reshape(8, 32, 32), seen.loc1, atol=2e-4)

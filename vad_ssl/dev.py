@@ -5,12 +5,16 @@
 # %% auto #0
 __all__ = ['Cell', 'code_cells', 'bound_names', 'read_names', 'indented', 'import_lines', 'exported', 'NotebookError', 'render',
            'wrapped', 'block', 'repository', 'notebooks', 'nbdev', 'still', 'export', 'check', 'same', 'misplaced',
-           'run_here', 'run_notebook', 'test', 'lab', 'site_notebook', 'docs', 'clean']
+           'run_here', 'run_notebook', 'test', 'lab', 'paper_rows', 'broken_links', 'code_link', 'paper_page',
+           'api_page', 'linked_equations', 'site_cell', 'site_notebook', 'silent_figures', 'put', 'write_sources',
+           'docs', 'clean']
 
-# %% ../nbs/24_dev.ipynb #05c9b796
+# %% ../nbs/24_dev.ipynb #c9fcdc51
 import ast
 import builtins
+import csv
 import filecmp
+import importlib.util
 import json
 import os
 import re
@@ -300,7 +304,8 @@ def test(
     print("\n".join(problems) or "package, tests and notebooks are in sync", flush=True)
     if problems:
         return 1
-    command = [sys.executable, "-m", "pytest", "-q", "-n", str(min(2, os.cpu_count() or 1)), "--dist", "worksteal", "tests"]
+    workers = str(min(2, os.cpu_count() or 1))
+    command = [sys.executable, "-m", "pytest", "-q", "-rs", "-n", workers, "--dist", "worksteal", "tests"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(command + ["--slow"] * slow, cwd=repository(), env=environment).returncode
 
@@ -311,35 +316,143 @@ def lab() -> int:
                str(repository() / "nbs" / "index.ipynb")]
     return subprocess.run(command, cwd=repository() / "nbs").returncode
 
-# %% ../nbs/24_dev.ipynb #63514334
+# %% ../nbs/24_dev.ipynb #d993d732
+def paper_rows(
+    path: Path,  # CSV: item, what, chapter, code, test, status
+) -> list:  # dictionaries; code and test as lists
+    "The table that leads from the paper to the code."
+    with open(path, encoding="utf-8", newline="") as file:
+        return [{**row, "code": row["code"].split(), "test": row["test"].split()} for row in csv.DictReader(file)]
+
+# %% ../nbs/24_dev.ipynb #f96fabd7
+def broken_links(
+    rows: list,  # from `paper_rows`
+    root: Path,  # checkout
+) -> list:  # what does not exist, one line each
+    "Chapters, functions and tests that the table names and nobody made."
+    def exists(kind, name):
+        if kind == "chapter":
+            return not name or (root / "nbs" / f"{name}.ipynb").exists()
+        module, _, thing = name.partition(".")
+        if kind == "code":
+            found = importlib.util.find_spec(f"vad_ssl.{module}")
+            return found and hasattr(importlib.import_module(f"vad_ssl.{module}"), thing)
+        path = root / "tests" / f"{module}.py"
+        return path.exists() and f"def {thing}(" in path.read_text()
+    return [f"paper_to_code.csv, {row['item']}: no {kind} {name}" for row in rows
+            for kind in ("chapter", "code", "test") for name in ([row[kind]] if kind == "chapter" else row[kind])
+            if not exists(kind, name)]
+
+# %% ../nbs/24_dev.ipynb #e8728168
+def code_link(name: str) -> str:
+    "A function as a link to its reference."
+    return f"{{py:obj}}`~vad_ssl.{name}`"
+
+def paper_page(
+    rows: list,  # from `paper_rows`
+) -> str:  # MyST Markdown
+    "The table as a page of the site."
+    item = lambda row: f"[{row['item']}](#eq-{row['item'][4:]})" if row["item"].startswith("Eq.") else row["item"]
+    tests = lambda row: "<br>".join(f"*{t.split('.')[1].removeprefix('test_').replace('_', ' ')}*" for t in row["test"])
+    chapter = lambda row: f"[{row['chapter']}](_nbs/{row['chapter']}.ipynb)" if row["chapter"] else ""
+    lines = [f"| {item(row)} | {row['what']} | {chapter(row)} | {'<br>'.join(map(code_link, row['code']))} | {tests(row)} | "
+             f"{row['status']} |" for row in rows]
+    return "\n".join([
+        "# Paper to code", "", "Every equation, table and figure of the paper: where it is taught, which function "
+        "computes it, one of the tests that holds it to its word, and how far the reproduction has come. A test checks "
+        "that all of these exist.", "", "| paper | what | chapter | code | test | status |", "|---|---|---|---|---|---|", *lines, ""])
+
+# %% ../nbs/24_dev.ipynb #2cb3e22f
+def api_page(root: Path) -> str:
+    "The reference: one section a module, in the order of the chapters."
+    lines = ["# Reference", "", "Every public function, with the comments beside its arguments. Each module is developed in "
+             "the chapter of the same name.", ""]
+    for path in notebooks(root):
+        module, names = exported(code_cells(path))
+        if module and names:
+            lines += [f"## {module}", "", f"Developed in [{path.stem}](_nbs/{path.name}).", "", "```{eval-rst}",
+                      f".. automodule:: vad_ssl.{module}", "   :members:", "```", ""]
+    return "\n".join(lines)
+
+# %% ../nbs/24_dev.ipynb #0f877a33
+def linked_equations(
+    text: str,  # Markdown
+    links: dict,  # equation number -> names of functions
+) -> str:
+    "Give the paper's equations a name to link to, and lead from each to its code. Uses each of `links` once."
+    def named(match):
+        if match[2] not in links:
+            return match[0]
+        code = ", ".join(map(code_link, links.pop(match[2])))
+        return f"\n(eq-{match[2]})=\n{match[1]}\n\n*Eq. {match[2]} in code:* {code}\n"
+    return re.sub(r"(\$\$(?:(?!\$\$).)*\\tag\{(\d)\}\s*\$\$)", named, text, flags=re.S)
+
+# %% ../nbs/24_dev.ipynb #6b6ca1e5
+def site_cell(cell: dict) -> dict:
+    "Readable comments in place of directives, and figures with alternative text."
+    source, metadata = "".join(cell["source"]), {}
+    alt = re.search(r"^#\| *fig-alt: *(.+)$", source, flags=re.M)
+    if alt:
+        metadata = {"mystnb": {"image": {"alt": alt[1]}}}
+    text = re.sub(r"^#\| *test (.*)$", r"# test: \1", source, flags=re.M)
+    return {**cell, "source": re.sub(r"^#\|.*\n?", "", text, flags=re.M), "metadata": metadata}
+
+# %% ../nbs/24_dev.ipynb #10b47ae5
 def site_notebook(
     path: Path,
+    links: dict = {},  # equation number -> names of functions; those used are taken out
 ) -> dict:  # the notebook as JSON
-    "A chapter for the site: stored outputs, no hidden cells, and readable comments in place of directives."
-    book = json.loads(Path(path).read_text())
-    source = lambda cell: "".join(cell["source"])
-    hidden = re.compile(r"^#\| *(hide|default_exp)\b")
-    book["cells"] = [c for c in book["cells"] if c["cell_type"] != "code" or not hidden.match(source(c))]
-    for cell in book["cells"]:
-        if cell["cell_type"] == "code":
-            text = re.sub(r"^#\| *test (.*)$", r"# test: \1", source(cell), flags=re.M)
-            cell["source"] = re.sub(r"^#\|.*\n?", "", text, flags=re.M)
+    "A chapter for the site: stored outputs, no hidden cells."
+    book = json.loads(Path(path).read_text(encoding="utf-8"))
+    source, hidden = lambda cell: "".join(cell["source"]), re.compile(r"^#\| *(hide|default_exp|live)\b")
+    code = lambda cell: cell["cell_type"] == "code"
+    cells = [c for c in book["cells"] if not code(c) or not hidden.match(source(c))]
+    book["cells"] = [site_cell(c) if code(c) else {**c, "source": linked_equations(source(c), links)} for c in cells]
     return book
+
+# %% ../nbs/24_dev.ipynb #84ee1a57
+def silent_figures(path: Path) -> list:
+    "Ids of the cells of a notebook whose figures have no words for those who cannot see them."
+    pictures = lambda cell: any(kind.startswith("image/") for o in cell.get("outputs", []) for kind in o.get("data", {}))
+    return [cell["id"] for cell in json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
+            if pictures(cell) and "fig-alt:" not in "".join(cell["source"])]
+
+# %% ../nbs/24_dev.ipynb #45456027
+def put(path: Path, text: str):
+    "Write a file only if that changes it, so that what was built from it stays valid."
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+# %% ../nbs/24_dev.ipynb #71eb49dd
+def write_sources(root: Path):
+    "Everything the site needs that is not written by hand: chapters, tables, reference, inspector."
+    from vad_ssl.inspector import read_page, write_page
+    docs, rows = root / "docs", paper_rows(root / "docs" / "paper_to_code.csv")
+    links = {row["item"][4:]: row["code"] for row in rows if row["item"].startswith("Eq. ")}
+    pages = {docs / "_nbs" / path.name: json.dumps(site_notebook(path, links)) for path in notebooks(root)}
+    if links:
+        raise NotebookError(f"no chapter shows equation {', '.join(links)} with its \\tag{{...}}")
+    for old in set((docs / "_nbs").glob("*")) - set(pages):
+        old.unlink()
+    pages |= {docs / "paper_to_code.md": paper_page(rows), docs / "api.md": api_page(root)}
+    for path, text in pages.items():
+        put(path, text)
+    data, title = read_page(docs / "demo" / "inspector.html")
+    write_page(data, docs / "_static" / "inspector.html", title, frame=3, ramp=0.6)
 
 # %% ../nbs/24_dev.ipynb #37175d52
 def docs() -> int:
     "Build the site from the notebooks with their stored outputs; warnings are errors."
     root = repository()
-    pages = root / "docs" / "_nbs"
-    shutil.rmtree(pages, ignore_errors=True)
-    pages.mkdir(parents=True)
-    for path in notebooks(root):
-        (pages / path.name).write_text(json.dumps(site_notebook(path)))
+    write_sources(root)
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "docs", "docs/_build/html"]
     return subprocess.run(command, cwd=root).returncode
 
 # %% ../nbs/24_dev.ipynb #65565068
 def clean():
     "Remove what the jobs made; never the notebooks, nor the environment that runs this."
+    for name in ("docs/api.md", "docs/paper_to_code.md", "docs/_static/inspector.html"):
+        (repository() / name).unlink(missing_ok=True)
     for name in ("build", "demo", ".pytest_cache", "docs/_build", "docs/_nbs"):
         shutil.rmtree(repository() / name, ignore_errors=True)

@@ -65,7 +65,7 @@ function scaled(raw, normalise) { // one min-max for the whole clip, as in train
 function computeMaps(data, s) { // name -> {values, top}; `kind` tells the formulas apart
   const step = data.steps[s.step], { loc1, loc2, valid, masks } = step, maps = {};
   if (data.truth) maps["truth"] = { values: data.truth, top: 1 };
-  maps[data.stand_in ? `prediction (${data.stand_in} stands in)` : "prediction"] = { values: loc1, top: 1 };
+  maps[data.stand_in ? `${data.stand_in}, as prediction` : "prediction"] = { values: loc1, top: 1 };
   const clip = scaled(masks[`clip ${s.window}`], s.normalise), gradient = scaled(masks.gradient, s.normalise);
   if (!loc2) return { ...maps, "variance mask, clip alone": clip, "gradient mask": gradient };
   const ring = scaled(masks[`ring ${s.window}`], s.normalise);
@@ -222,102 +222,125 @@ function panel(name, data) {
   return { name, canvas, mark, screen, legend, high, node };
 }
 
-// ---- the viewer -----------------------------------------------------------------------------------------------------
+// ---- the viewer: v holds data, settings s, maps and the nodes on the page --------------------------------------------
 
-async function view(el, raw, start, changed) { // returns {move, stop}
-  const data = await load(raw), s = { step: data.steps.length - 1, x: data.w >> 1, y: data.h >> 1, window: 5, normalise: true,
-    attention: "variance", ramp: 1, opacity: 1, palette: "magma", frame: 0, pinned: false, ...start };
-  const [c, bars] = controls(data, s);
-  let maps = computeMaps(data, s), timer = null;
+function lookAround(data) { // class activations and routing beside the formulas, if there are any
+  const step = data.steps[0], scores = make("div"), routing = make("canvas");
+  const about = `rows: capsules of the encoder, columns: ${data.classes.join(", ")}; each row sums to 1`;
+  const side = make("div", {}, ...(step.activations ? [make("h4", { textContent: "class activations" }), scores] : []),
+    ...(step.routing ? [make("h4", { textContent: "routing assignments at this place" }),
+      make("div", { className: "routing" }, routing), make("div", { className: "soft", textContent: about })] : []));
+  return { scores, routing, side };
+}
+
+function build(data, s) {
+  const [c, bars] = controls(data, s), maps = computeMaps(data, s), { scores, routing, side } = lookAround(data);
   const panels = ["frame", ...Object.keys(maps)].map((name) => panel(name, data));
-  const curves = make("div"), lines = make("div"), where = make("h4"), scores = make("div"), routing = make("canvas");
-  const side = make("div", {}, ...(data.steps[0].activations ? [make("h4", { textContent: "class activations" }), scores] : []),
-    ...(data.steps[0].routing ? [make("h4", { textContent: "routing assignments at this place" }), make("div", { className: "routing" }, routing),
-      make("div", { className: "soft", textContent: `rows: capsules of the encoder, columns: ${data.classes.join(", ")}; each row sums to 1` })] : []));
+  const curves = make("div"), lines = make("div"), where = make("h4");
+  const numbers = make("div", {}, make("h4", { textContent: "with its numbers" }), lines);
+  const help = "← → step, space plays, hover reads a pixel, a click holds it, Esc lets go";
   const root = make("div", { className: "vad", tabIndex: 0, "data-lm-suppress-shortcuts": "true" }, ...bars,
     make("div", { className: "grid" }, ...panels.map((p) => p.node)),
-    make("div", { className: "beside" }, make("div", {}, where, curves), make("div", {}, make("h4", { textContent: "with its numbers" }), lines), side),
-    make("div", { className: "soft", textContent: "← → step, space plays, hover reads a pixel, a click holds it, Esc lets go" }));
-  el.replaceChildren(root);
+    make("div", { className: "beside" }, make("div", {}, where, curves), numbers, side),
+    make("div", { className: "soft", textContent: help }));
+  return { data, s, maps, c, panels, curves, lines, where, scores, routing, root, timer: null };
+}
 
-  function readOut() {
-    const { t, h, w } = data, place = s.y * w + s.x;
-    for (const p of panels) Object.assign(p.mark.style, { left: `${(100 * (s.x + 0.5)) / w}%`, top: `${(100 * (s.y + 0.5)) / h}%` });
-    where.textContent = `pixel (${s.x}, ${s.y}) over time${s.pinned ? ", held" : ""}`;
-    curves.innerHTML = `<table>${Object.entries(maps).map(([name, map]) => {
-      const column = Array.from({ length: t }, (_, k) => map.values[k * h * w + place]);
-      return `<tr><td>${name}</td><td style="width:45%">${sparkline(column, map.top, s.frame)}</td><td class="n">${show(column[s.frame])}</td></tr>`;
-    }).join("")}</table>`;
-    lines.innerHTML = formulas(data, maps, s).map((line) => `<div class="formula">${line}</div>`).join("");
-    if (data.steps[s.step].routing) paintRouting(routing, data.steps[s.step].routing, s, data, data.palettes[s.palette]);
-  }
+function curveTable({ data: { t, h, w }, s, maps }) {
+  return `<table>${Object.entries(maps).map(([name, map]) => {
+    const column = Array.from({ length: t }, (_, k) => map.values[k * h * w + s.y * w + s.x]);
+    return `<tr><td>${name}</td><td style="width:45%">${sparkline(column, map.top, s.frame)}</td>
+      <td class="n">${show(column[s.frame])}</td></tr>`;
+  }).join("")}</table>`;
+}
 
-  function draw() {
-    const began = performance.now(), at = s.frame * data.h * data.w, frame = data.frames[s.frame], palette = data.palettes[s.palette];
-    for (const p of panels) {
-      if (p.name === "frame") {
-        p.canvas.getContext("2d").putImageData(new ImageData(frame, data.w, data.h), 0, 0);
-      } else {
-        paint(p.canvas, maps[p.name], frame, at, s, palette);
-        paintLegend(p.legend, palette);
-        p.high.textContent = show(maps[p.name].top, 2);
-      }
-    }
-    c.frame.value = s.frame;
-    c.frameText.textContent = `${s.frame + 1} of ${data.t}${data.numbers ? ` (frame ${data.numbers[s.frame]} of the video)` : ""}`;
-    c.stepText.textContent = data.steps[s.step].name;
-    c.rampText.textContent = show(Number(s.ramp), 2);
-    if (data.steps[s.step].activations) scores.innerHTML = activationTable(data.steps[s.step], data.classes);
-    readOut();
-    root.dataset.frame = s.frame;
-    root.dataset.milliseconds = (performance.now() - began).toFixed(1);
-  }
+function readOut(v) { // everything about the chosen pixel
+  const { data, s } = v, step = data.steps[s.step];
+  for (const p of v.panels)
+    Object.assign(p.mark.style, { left: `${(100 * (s.x + 0.5)) / data.w}%`, top: `${(100 * (s.y + 0.5)) / data.h}%` });
+  v.where.textContent = `pixel (${s.x}, ${s.y}) over time${s.pinned ? ", held" : ""}`;
+  v.curves.innerHTML = curveTable(v);
+  v.lines.innerHTML = formulas(data, v.maps, s).map((line) => `<div class="formula">${line}</div>`).join("");
+  if (step.activations) v.scores.innerHTML = activationTable(step, data.classes);
+  if (step.routing) paintRouting(v.routing, step.routing, s, data, data.palettes[s.palette]);
+}
 
-  function move(frame) {
-    s.frame = ((frame % data.t) + data.t) % data.t;
-    draw();
-    changed("frame", s.frame);
-  }
+function drawPanel(v, p) {
+  const { data, s } = v, frame = data.frames[s.frame], palette = data.palettes[s.palette];
+  if (p.name === "frame") return p.canvas.getContext("2d").putImageData(new ImageData(frame, data.w, data.h), 0, 0);
+  paint(p.canvas, v.maps[p.name], frame, s.frame * data.h * data.w, s, palette);
+  paintLegend(p.legend, palette);
+  p.high.textContent = show(v.maps[p.name].top, 2);
+}
 
-  function play() {
-    timer = timer ? clearInterval(timer) : setInterval(() => move(s.frame + 1), 300);
-    c.play.textContent = timer ? "⏸ pause" : "▶ play";
-  }
+function draw(v) {
+  const { data, s, c, root } = v, began = performance.now();
+  for (const p of v.panels) drawPanel(v, p);
+  c.frame.value = s.frame;
+  c.frameText.textContent = `${s.frame + 1} of ${data.t}${data.numbers ? ` (frame ${data.numbers[s.frame]} of the video)` : ""}`;
+  c.stepText.textContent = data.steps[s.step].name;
+  c.rampText.textContent = show(Number(s.ramp), 2);
+  readOut(v);
+  root.dataset.frame = s.frame;
+  root.dataset.milliseconds = (performance.now() - began).toFixed(1);
+}
 
-  function pick(event) {
-    const box = event.currentTarget.getBoundingClientRect();
-    const place = (v, low, size, n) => Math.min(Math.max(Math.floor(((v - low) / size) * n), 0), n - 1);
-    s.x = place(event.clientX, box.left, box.width, data.w);
-    s.y = place(event.clientY, box.top, box.height, data.h);
-    readOut();
-  }
+function pick(v, event) {
+  const box = event.currentTarget.getBoundingClientRect();
+  const place = (at, low, size, n) => Math.min(Math.max(Math.floor(((at - low) / size) * n), 0), n - 1);
+  v.s.x = place(event.clientX, box.left, box.width, v.data.w);
+  v.s.y = place(event.clientY, box.top, box.height, v.data.h);
+  readOut(v);
+}
 
-  for (const p of panels) {
-    p.screen.addEventListener("pointermove", (event) => s.pinned || pick(event));
-    p.screen.addEventListener("click", (event) => { s.pinned = true; pick(event); changed("pixel", [s.x, s.y]); });
-  }
-  c.frame.addEventListener("input", () => move(Number(c.frame.value)));
-  c.play.addEventListener("click", play);
-  const settings = { step: "value", ramp: "value", window: "value", normalise: "checked", attention: "value", opacity: "value", palette: "value" };
-  for (const [name, property] of Object.entries(settings))
-    c[name].addEventListener("input", () => {
-      const value = c[name][property];
-      s[name] = ["step", "ramp", "opacity", "window"].includes(name) ? Number(value) : value;
-      if (!["opacity", "palette"].includes(name)) maps = computeMaps(data, s);
-      draw();
-    });
-  root.addEventListener("keydown", (event) => {
-    const jump = { ArrowLeft: s.frame - 1, ArrowRight: s.frame + 1, Home: 0, End: data.t - 1 }[event.key];
-    const free = event.target === root || event.target === c.frame;
+function connectSettings(v) {
+  const kinds = { step: Number, ramp: Number, window: Number, opacity: Number, attention: String, palette: String };
+  const change = (name, value) => {
+    v.s[name] = value;
+    if (!["opacity", "palette"].includes(name)) v.maps = computeMaps(v.data, v.s);
+    draw(v);
+  };
+  for (const [name, kind] of Object.entries(kinds)) v.c[name].addEventListener("input", () => change(name, kind(v.c[name].value)));
+  v.c.normalise.addEventListener("input", () => change("normalise", v.c.normalise.checked));
+}
+
+function connectKeys(v, move, play) {
+  v.root.addEventListener("keydown", (event) => {
+    const jump = { ArrowLeft: v.s.frame - 1, ArrowRight: v.s.frame + 1, Home: 0, End: v.data.t - 1 }[event.key];
+    const free = event.target === v.root || event.target === v.c.frame;
     if (jump !== undefined && free) move(jump);
     else if (event.key === " " && free) play();
-    else if (event.key === "Escape") { s.pinned = false; readOut(); }
+    else if (event.key === "Escape") { v.s.pinned = false; readOut(v); }
     else return;
     event.preventDefault();
     event.stopPropagation();
   });
-  draw();
-  return { move: (frame) => frame !== s.frame && move(frame), stop: () => clearInterval(timer), maps: () => maps, state: s, root };
+}
+
+async function view(el, raw, start, changed) { // the entry; `changed` hears of a new frame or pixel
+  const data = await load(raw), middle = { x: data.w >> 1, y: data.h >> 1 };
+  const v = build(data, { step: data.steps.length - 1, ...middle, window: 5, normalise: true, attention: "variance", ramp: 1,
+    opacity: 1, palette: "magma", frame: 0, pinned: false, ...start });
+  const move = (frame) => {
+    v.s.frame = ((frame % data.t) + data.t) % data.t;
+    draw(v);
+    changed("frame", v.s.frame);
+  };
+  const play = () => {
+    v.timer = v.timer ? clearInterval(v.timer) : setInterval(() => move(v.s.frame + 1), 300);
+    v.c.play.textContent = v.timer ? "⏸ pause" : "▶ play";
+  };
+  for (const p of v.panels) {
+    p.screen.addEventListener("pointermove", (event) => v.s.pinned || pick(v, event));
+    p.screen.addEventListener("click", (event) => { v.s.pinned = true; pick(v, event); changed("pixel", [v.s.x, v.s.y]); });
+  }
+  v.c.frame.addEventListener("input", () => move(Number(v.c.frame.value)));
+  v.c.play.addEventListener("click", play);
+  connectSettings(v);
+  connectKeys(v, move, play);
+  el.replaceChildren(v.root);
+  draw(v);
+  return Object.assign(v, { move: (frame) => frame !== v.s.frame && move(frame), stop: () => clearInterval(v.timer) });
 }
 
 async function render({ model, el }) { // what anywidget calls

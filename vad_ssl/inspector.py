@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['WINDOWS', 'PAGE', 'as_map', 'loss_weight', 'panels', 'untouched', 'mirror', 'assignments', 'Look', 'look',
            'read_clip', 'sources', 'stand_in', 'letters', 'pack', 'unpack', 'packed_look', 'picture', 'palettes',
-           'second_derivative', 'asset', 'widget_class', 'colours', 'strip', 'Inspector', 'live_notebook', 'serve']
+           'second_derivative', 'asset', 'write_page', 'read_page', 'widget_class', 'colours', 'strip', 'look_at',
+           'refuse_misfits', 'viewer_data', 'Inspector', 'live_notebook', 'serve']
 
 # %% ../nbs/18_inspector.ipynb #a8d233ba
 import base64
@@ -71,18 +72,20 @@ def panels(
     normalise: bool = True,  # scale masks to [0, 1], as training does
     attention: str = "variance",  # which mask enters the loss: "variance", "gradient" or "none"
 ) -> dict:  # name -> (t, h, w); "frame" (t, h, w, 3)
-    "Everything there is to see of one clip (Eqs. 2-6); the mean of the last panel is the localisation consistency."
+    "Everything to see of one clip (Eqs. 2-6); the mean of the last panel is the localisation consistency."
     one, found = as_map(loc1), {} if truth is None else {"truth": as_map(truth)}
     found["prediction"] = one
-    alone = {"variance mask, clip alone": variance_mask(one, None, frames, normalise), "gradient mask": gradient_mask(one, normalise)}
+    alone = {"variance mask, clip alone": variance_mask(one, None, frames, normalise),
+             "gradient mask": gradient_mask(one, normalise)}
     if loc2 is None:
         found |= alone
     else:
         two, valid = as_map(loc2), as_map(np.ones_like(loc1) if valid is None else valid)
         squared = (one - two) ** 2
         ring = variance_mask(one, torch.where(valid > 0, two, one), frames, normalise)
-        found |= {"view 2, carried back": two, "squared difference": valid * squared, "variance mask, ring": ring, **alone,
-                  "enters the loss": loss_weight(one, two, valid, attention, frames, ramp, normalise) * squared}
+        weight = loss_weight(one, two, valid, attention, frames, ramp, normalise)
+        found |= {"view 2, carried back": two, "squared difference": valid * squared, "variance mask, ring": ring,
+                  **alone, "enters the loss": weight * squared}
     return {"frame": clip, **{name: x[0, 0].numpy() for name, x in found.items()}}
 
 # %% ../nbs/18_inspector.ipynb #c2ddfbf0
@@ -130,10 +133,12 @@ def look(
     device, training, kept = next(model.parameters()).device, model.training, []
     hook = model.capsules.register_forward_pre_hook(lambda _, args: kept.append([x[:1] for x in args]))
     with torch.random.fork_rng(devices=[]):
-        seen = see(model.eval(), clip[None].to(device), torch.tensor([-1], device=device), Progress(1, 1), (untouched, second_view))
+        nobody = torch.tensor([-1], device=device)  # no label: the detector chooses the class itself
+        seen = see(model.eval(), clip[None].to(device), nobody, Progress(1, 1), (untouched, second_view))
     hook.remove()
     model.train(training)
-    (loc1, known1), (loc2, known2) = (invert(view, out.logits.sigmoid()) for view, out in zip(seen.views, seen.outs))
+    back = (invert(view, out.logits.sigmoid()) for view, out in zip(seen.views, seen.outs))
+    (loc1, known1), (loc2, known2) = back
     maps = (x[0, 0].float().cpu().numpy() for x in (loc1, loc2, known1 * known2))
     rest = (seen.outs[0].activations, assignments(model.capsules, *kept[0]))
     return Look(*maps, *(x[0].float().cpu().numpy() for x in rest))
@@ -149,14 +154,17 @@ def read_clip(
         return source.float().cpu(), None, None
     if not isinstance(source, (str, Path, Video)):
         return torch.from_numpy(np.ascontiguousarray(source)).permute(3, 0, 1, 2).float() / 255, None, None
-    video = source if isinstance(source, Video) else Video(Path(source).name, Path(source), n_frames=probe(source).frames)
+    video = source
+    if not isinstance(source, Video):
+        video = Video(Path(source).name, Path(source), n_frames=probe(source).frames)
     n, short = length(video), about.get("short", 224)
     if frame is not None and not 0 <= frame < n:
         raise ValueError(f"{video.path}: no frame {frame}; it holds 0..{n - 1}")
     index = clip_indices(n // 2 if frame is None else frame, n, about.get("frames", 8), about.get("stride", 2))
     pixels = torch.from_numpy(read(video, index)).permute(3, 0, 1, 2)
     truth = torch.from_numpy(truth_mask(video, index, *pixels.shape[2:]))[None] if video.tubes else None
-    return resize(pixels, short).clamp(0, 255) / 255, None if truth is None else resize(truth, short)[0] > 0.5, index.tolist()
+    truth = None if truth is None else resize(truth, short)[0] > 0.5
+    return resize(pixels, short).clamp(0, 255) / 255, truth, index.tolist()
 
 # %% ../nbs/18_inspector.ipynb #dff0133d
 def sources(
@@ -182,7 +190,7 @@ def stand_in(
 # %% ../nbs/18_inspector.ipynb #48fbcb3e
 def letters(data: bytes) -> str:
     "zlib, then base64."
-    return base64.b64encode(zlib.compress(data, 9)).decode()
+    return base64.b64encode(zlib.compress(data, 6)).decode()
 
 # %% ../nbs/18_inspector.ipynb #b1534cc0
 def pack(
@@ -219,7 +227,8 @@ def packed_look(
     maps = {k: None if x is None else pack(x) for k, x in zip(("loc1", "loc2", "valid"), seen)}
     routing = None if seen.routing is None else {"shape": seen.routing.shape, **pack(seen.routing)}
     activations = None if seen.activations is None else seen.activations.tolist()
-    return {"name": name, **maps, "masks": {k: pack(x) for k, x in masks.items()}, "activations": activations, "routing": routing}
+    masks = {k: pack(x) for k, x in masks.items()}
+    return {"name": name, **maps, "masks": masks, "activations": activations, "routing": routing}
 
 # %% ../nbs/18_inspector.ipynb #e3c4640b
 def picture(
@@ -261,9 +270,33 @@ PAGE = """<!doctype html>
 </style></head><body><main id="viewer">decoding ...</main>
 <script type="application/json" id="data">{data}</script>
 <script type="module">{js}
-window.viewer = await view(document.getElementById("viewer"), JSON.parse(document.getElementById("data").textContent), {start}, () => {{}});
+const data = JSON.parse(document.getElementById("data").textContent);
+window.viewer = await view(document.getElementById("viewer"), data, {start}, () => {{}});
 </script></body></html>
 """
+
+# %% ../nbs/18_inspector.ipynb #c8066f05
+def write_page(
+    data: dict,  # from `viewer_data`
+    path: Path,
+    title: str,
+    **start,  # frame, ramp: where the viewer begins
+) -> Path:
+    "Viewer and data in one file."
+    text = json.dumps(data).replace("</", "<\\/")
+    page = PAGE.format(title=html.escape(title), css=asset("inspector.css"), js=asset("inspector.js"), data=text,
+                       start=json.dumps(start))
+    Path(path).write_text(page, encoding="utf-8")
+    return Path(path)
+
+# %% ../nbs/18_inspector.ipynb #fecd6a69
+def read_page(
+    path: Path,  # written by `write_page`
+) -> tuple:  # data, title
+    "What a page holds, to write it again with the viewer of today."
+    text = Path(path).read_text(encoding="utf-8")
+    data = text.split('<script type="application/json" id="data">')[1].split("</script>")[0]
+    return json.loads(data), html.unescape(text.split("<title>")[1].split("</title>")[0])
 
 # %% ../nbs/18_inspector.ipynb #ae3563b7
 @cache
@@ -295,25 +328,67 @@ def strip(
     "The static picture: one row a panel, one column a frame."
     import matplotlib.pyplot as plt
     n = len(seen["frame"])
-    fig, axes = plt.subplots(len(seen), n, figsize=(1.1 * n + 1.4, 1.1 * len(seen) + 0.4), squeeze=False)
+    height = 1.1 * len(seen) + 0.4
+    fig, axes = plt.subplots(len(seen), n, figsize=(1.1 * n + 1.4, height), squeeze=False)
     for line, (name, pictures) in zip(axes, seen.items()):
         top = None if name == "frame" else colours(pictures)
         for k, ax in enumerate(line):
-            ax.imshow(pictures[k], cmap="viridis" if name[:4] in ("trut", "pred", "view") else "magma", vmin=0, vmax=top)
+            map_colours = "viridis" if name.startswith(("truth", "prediction", "view")) else "magma"
+            ax.imshow(pictures[k], cmap=map_colours, vmin=0, vmax=top)
             ax.set(xticks=[], yticks=[])
         line[0].set_ylabel(name.replace(", ", ",\n"), fontsize=8, rotation=0, ha="right", va="center")
-    fig.suptitle(title, fontsize=10)
-    fig.subplots_adjust(0.17, 0.01, 0.99, 0.93, 0.05, 0.05)
+    fig.suptitle(title, fontsize=10, y=1 - 0.1 / height)
+    fig.subplots_adjust(0.17, 0.01, 0.99, 1 - 0.4 / height, 0.05, 0.05)
     return fig
+
+# %% ../nbs/18_inspector.ipynb #e58f007a
+def look_at(
+    x,  # detector, or (t, h, w) probabilities in its place
+    clip: Tensor,  # (3, t, h, w) in [0, 1]
+    second_view=None,  # View or (b, size) -> View; for arrays (t, h, w); None: the mirror image, or nothing
+) -> Look:
+    "What one detector, or an array in its place, says."
+    if isinstance(x, nn.Module):
+        fixed = isinstance(second_view, View)
+        return look(x, clip, (lambda b, size: second_view) if fixed else second_view or mirror)
+    second = None if second_view is None else np.asarray(second_view, np.float32)
+    return Look(np.asarray(x, np.float32), second, None if second is None else np.ones_like(second))
+
+# %% ../nbs/18_inspector.ipynb #51b97cf6
+def refuse_misfits(
+    clip: Tensor,  # (3, t, h, w)
+    truth,  # (t, h, w) or None
+    looks: dict,  # name -> Look
+):
+    "Maps of another size than the clip raise ValueError, by name."
+    shape, given = tuple(clip.shape[1:]), {"truth": truth}
+    for name, seen in looks.items():
+        given |= {f"map {name}": seen.loc1, f"second_view of {name}": seen.loc2}
+    for name, x in given.items():
+        if x is not None and tuple(np.shape(x)) != shape:
+            raise ValueError(f"{name}: shape {tuple(np.shape(x))}, but the clip has (t, h, w) = {shape}")
+
+# %% ../nbs/18_inspector.ipynb #83698225
+def viewer_data(
+    inspector: "Inspector",
+) -> dict:  # JSON
+    "All that the viewer needs."
+    clip, (t, h, w), looks = inspector.clip, inspector.pixels.shape[1:], inspector.looks
+    activations, truth = next(iter(looks.values())).activations, inspector.truth
+    numbered = [] if activations is None else [f"class {k + 1}" for k in range(len(activations))]
+    return {"t": t, "h": h, "w": w, "frames": [picture(f) for f in clip], "numbers": inspector.numbers,
+            "stand_in": inspector.stand_in, "classes": inspector.classes or numbered,
+            "truth": None if truth is None else pack(np.asarray(truth, float)),
+            "steps": [packed_look(name, seen, clip) for name, seen in looks.items()],
+            "second": second_derivative(t), "palettes": palettes(), "windows": WINDOWS}
 
 # %% ../nbs/18_inspector.ipynb #985e800c
 class Inspector:
     "Look at a clip, at what detectors say about it, and at what consistency makes of that."
-
     def __init__(self,
         clip,  # anything `read_clip` takes: array, tensor, video file or record
-        model=None,  # anything `sources` takes: detector, checkpoint, array of probabilities, or several of them
-        second_view=None,  # View or (b, size) -> View; for arrays: (t, h, w), carried back. None: the mirror image
+        model=None,  # anything `sources` takes: detector, checkpoint, probabilities, or several of them
+        second_view=None,  # as in `look_at`; None: the mirror image
         truth=None,  # (t, h, w); None: that of the record, if there is one
         frame: int = None,  # a frame of the video that the clip must hold
         classes: Iterable = (),  # names; default: those of the checkpoint
@@ -323,33 +398,13 @@ class Inspector:
         self.pixels, known, self.numbers = read_clip(clip, about, frame)
         self.truth, self.title, self.stand_in = known if truth is None else truth, title, ""
         if not found:
-            self.stand_in, array = stand_in(self.pixels, self.truth)
-            found = {self.stand_in: array}
-        self.looks = {name: self.look(x, second_view) for name, x in found.items()}
+            self.stand_in, found[""] = stand_in(self.pixels, self.truth)
+        self.looks = {name: look_at(x, self.pixels, second_view) for name, x in found.items()}
         self.classes = list(classes or about.get("classes", ()))
-        self.check()
-
-    def look(self, x, second_view) -> Look:
-        "What one detector, or an array in its place, says."
-        if isinstance(x, nn.Module):
-            view = (lambda b, size: second_view) if isinstance(second_view, View) else second_view or mirror
-            return look(x, self.pixels, view)
-        second = None if second_view is None else np.asarray(second_view, np.float32)
-        return Look(np.asarray(x, np.float32), second, None if second is None else np.ones_like(second))
-
-    def check(self):
-        "Maps of another size than the clip are refused; classes without names are numbered."
-        shape, first = tuple(self.pixels.shape[1:]), next(iter(self.looks.values()))
-        given = {"truth": self.truth, **{f"map {k}": s.loc1 for k, s in self.looks.items()}, "second_view": first.loc2}
-        for name, x in given.items():
-            if x is not None and tuple(np.shape(x)) != shape:
-                raise ValueError(f"{name}: shape {tuple(np.shape(x))}, but the clip has (t, h, w) = {shape}")
-        if not self.classes and first.activations is not None:
-            self.classes = [f"class {k + 1}" for k in range(len(first.activations))]
+        refuse_misfits(self.pixels, self.truth, self.looks)
 
     @property
     def clip(self) -> np.ndarray:  # (t, h, w, 3) uint8
-        "The frames as pictures."
         return (self.pixels.permute(1, 2, 3, 0) * 255).round().byte().numpy()
 
     def panels(self, name: str = None, **options) -> dict:
@@ -357,29 +412,16 @@ class Inspector:
         seen = list(self.looks.values())[-1] if name is None else self.looks[name]
         return panels(self.clip, *seen[:3], self.truth, **options)
 
-    def data(self) -> dict:
-        "All that the viewer needs, as JSON."
-        clip, (t, h, w) = self.clip, self.pixels.shape[1:]
-        return {"t": t, "h": h, "w": w, "frames": [picture(f) for f in clip], "numbers": self.numbers, "stand_in": self.stand_in,
-                "truth": None if self.truth is None else pack(np.asarray(self.truth, float)), "classes": self.classes,
-                "steps": [packed_look(name, seen, clip) for name, seen in self.looks.items()],
-                "second": second_derivative(t), "palettes": palettes(), "windows": WINDOWS}
-
     def widget(self, frame: int = 0, ramp: float = 1.0):
         "The live viewer; its `frame` and `pixel` follow the mouse, and setting `frame` moves it."
-        return widget_class()(data=self.data(), frame=frame, ramp=ramp)
+        return widget_class()(data=viewer_data(self), frame=frame, ramp=ramp)
 
-    def _ipython_display_(self):
-        from IPython.display import display
-        display(self.widget())
+    def to_html(self, path: Path, **start) -> Path:
+        "Write the viewer as one page that needs neither Python nor a network; `start`: frame, ramp."
+        return write_page(viewer_data(self), path, self.title, **start)
 
-    def to_html(self, path: Path, frame: int = 0, ramp: float = 1.0) -> Path:
-        "Write the viewer as one page that needs neither Python nor a network."
-        data = json.dumps(self.data()).replace("</", "<\\/")
-        page = PAGE.format(title=html.escape(self.title), css=asset("inspector.css"), js=asset("inspector.js"), data=data,
-                           start=json.dumps({"frame": frame, "ramp": ramp}))
-        Path(path).write_text(page, encoding="utf-8")
-        return Path(path)
+    def _repr_mimebundle_(self, **options):
+        return self.widget()._repr_mimebundle_(**options)
 
 # %% ../nbs/18_inspector.ipynb #e8b0efc5
 def live_notebook(
@@ -404,7 +446,7 @@ def serve(
 ) -> int:  # exit status
     "Show the live inspector in a browser, until interrupted; bad input is refused before anything starts."
     if find_spec("voila") is None or find_spec("anywidget") is None:
-        raise ValueError("the live inspector needs two packages: pip install voila anywidget (or write a page with --out page.html)")
+        raise ValueError("the live inspector needs more: pip install voila anywidget (or write a page with --out)")
     Inspector(video, checkpoint, frame=frame)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "inspector.ipynb"

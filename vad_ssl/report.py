@@ -161,9 +161,11 @@ def pictures_of(
     out: Path,  # folder of the demo
 ) -> dict:  # file name -> (bytes, caption)
     "Curves of training, the moving picture, and strips of panels; also writes inspector.html."
-    logs = {run.method: pd.read_csv(run_folder(out, run) / "log.csv") for run in runs}
-    checkpoints, videos = {run.method: run_folder(out, run) / "model.safetensors" for run in runs}, pick(videos_of(runs[0])[1])
-    found = {"demo.webp": (moving_picture(videos, checkpoints), "Three test videos, evenly spaced: truth and predictions."),
+    folders, videos = {run.method: run_folder(out, run) for run in runs}, pick(videos_of(runs[0])[1])
+    logs = {method: pd.read_csv(folder / "log.csv") for method, folder in folders.items()}
+    checkpoints = {method: folder / "model.safetensors" for method, folder in folders.items()}
+    moving = moving_picture(videos, checkpoints)
+    found = {"demo.webp": (moving, "Three test videos, evenly spaced: truth and predictions."),
              "curves.png": (png(curves(logs)), "Training losses of both arms, mean of each epoch.")}
     for k, video in enumerate(videos):
         inspector = Inspector(video, checkpoints, title=f"vad_ssl: {video.name}")
@@ -172,8 +174,8 @@ def pictures_of(
         for method in checkpoints:
             seen = inspector.panels(method)
             fig = strip({name: seen[name] for name in SHOWN}, f"{method}: {video.name}")
-            found[f"strip-{k + 1}-{method}.png"] = (png(fig), f"{method}, test video {video.name}, true class {video.action}: "
-                                                    "frame, truth, prediction, attention masks.")
+            words = f"{method}, test video {video.name}, true class {video.action}"
+            found[f"strip-{k + 1}-{method}.png"] = png(fig), f"{words}: frame, truth, prediction, attention masks."
     return found
 
 # %% ../nbs/23_report.ipynb #eb4767a8
