@@ -30,6 +30,6 @@ setup(
     package_data={cfg["lib_path"]: ["*.csv", "*.json", "*.js", "*.css"]},
     python_requires=f">={cfg['min_python']}",
     install_requires=lines("requirements"),
-    extras_require={"dev": lines("dev_requirements")},
+    extras_require={"dev": lines("dev_requirements"), "tensorboard": lines("tensorboard_requirements")},
     entry_points={"console_scripts": lines("console_scripts"), "nbdev": ["vad_ssl=vad_ssl._modidx:d"]},
 )

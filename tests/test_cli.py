@@ -1,9 +1,12 @@
 "Generated from nbs/25_cli.ipynb: change the notebook, then `make export`."
+from dataclasses import fields
 from pathlib import Path
 from torch import nn
 from types import SimpleNamespace
 from vad_ssl.actors import draw_video
 from vad_ssl.actors import make_actors
+from vad_ssl.study import PRESETS
+from vad_ssl.study import Run
 from vad_ssl.train import save_weights
 from vad_ssl.video import write_video
 from vad_ssl.vos import small_vos
@@ -14,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 
-from vad_ssl.cli import fraction, main
+from vad_ssl.cli import fraction, main, parser, run_of
 
 
 def test_fractions():
@@ -43,6 +46,26 @@ def setup_1():
     (home / "empty").mkdir()
     write_video(home / "blink.avi", draw_video("Walk", np.random.default_rng(0), frames=3)[0])
     return SimpleNamespace(attempt=attempt, home=home)
+
+
+def test_help_lists_every_field_of_a_run_with_its_meaning_and_default():
+    from vad_ssl.study import PRESETS, Run
+    help = " ".join(next(a for a in parser()._actions if a.choices).choices["train"].format_help().split())
+    for f in fields(Run):
+        assert f"--{f.name.replace('_', '-')}" in help and f"{f.metadata['text']}; default {f.default!r}" in help.replace("- ", "-")
+
+
+def test_options_win_over_the_file_and_the_file_over_the_preset(setup_1):
+    attempt = setup_1.attempt
+    file = Path(tempfile.mkdtemp()) / "run.yaml"
+    file.write_text("preset: ucf101_24\nepochs: 7\nseed: 3\n")
+    asked = lambda *words: run_of(parser().parse_args(["train", *map(str, words)]))
+    assert asked() == Run() and asked("--preset", "jhmdb21") == PRESETS["jhmdb21"]
+    run = asked("--config", file, "--seed", 5, "--no-hold", "--workers", 2)
+    assert (run.size, run.epochs, run.seed, run.hold, run.workers) == (224, 7, 5, False, 2)
+    file.write_text("epoch: 7\n")
+    status, text = attempt("train", "--config", file)
+    assert status == 2 and "run.yaml: no field 'epoch'; the nearest is 'epochs'" in text and text.count("\n") == 1
 
 
 def test_wrong_use_is_one_line_and_status_two(setup_1):

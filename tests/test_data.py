@@ -473,6 +473,7 @@ def test_youtube_vos_the_hold_out_is_seeded_of_the_size_asked_for_and_hides_whol
 
 
 def test_a_folder_gives_bare_records_of_files_and_of_folders_of_frames(setup_1, setup_2):
+    square = setup_1.square
     tmp = setup_1.tmp
     names = setup_1.names
     ucf = setup_2.ucf
@@ -480,8 +481,11 @@ def test_a_folder_gives_bare_records_of_files_and_of_folders_of_frames(setup_1, 
     assert all(v.label == -1 and v.tubes == () and v.action == "" for v in folder(ucf))
     assert {v.name.split("/")[1] for v in folder(ucf, exclude=["Left"])} == {"Right"}
     assert length(folder(ucf)[0]) == 24
-    assert [length(v) for v in folder(tmp / "frames0")] == [24]
-    with pytest.raises(DataError, match="no videos in this folder"): folder(tmp / "wrong")
+    (tmp / "pictures" / "one").mkdir(parents=True)
+    for k, f in enumerate(square(0)[0]): Image.fromarray(f).save(tmp / "pictures/one" / f"{k:05}.jpg")
+    assert [(v.name, length(v)) for v in folder(tmp / "pictures")] == [("one", 24)]
+    (tmp / "empty").mkdir()
+    with pytest.raises(DataError, match="no videos in this folder"): folder(tmp / "empty")
     with pytest.raises(DataError, match="no such folder"): folder(tmp / "nowhere")
 
 

@@ -9,10 +9,12 @@ from vad_ssl.split import split_labelled
 from vad_ssl.split import write_manifest
 from vad_ssl.train import fit
 from vad_ssl.train import load_weights
+from vad_ssl.train import processes
 import math
 import os
 import pandas as pd
 import pytest
+import shutil
 import socket
 import subprocess
 import sys
@@ -155,8 +157,41 @@ def test_corrupting_unlabelled_annotations_leaves_trained_weights_bit_identical(
     assert all(torch.equal(trained[0][k], trained[1][k]) for k in trained[0])
 
 
-def test_a_manifest_decides_the_split(setup_1):
+@pytest.fixture(scope="module")
+def setup_2(setup_1):
     tiny = setup_1.tiny
+    import shutil
+    own = Path(tempfile.mkdtemp())
+    boxes = []
+    for v in videos_of(tiny)[0][::10]:
+        shutil.copy(v.path, own / v.path.name)
+        boxes += [(v.path.name, k, v.action, tube.start + i, *map(int, box)) for k, tube in enumerate(v.tubes)
+                  for i, box in enumerate(tube.boxes)]
+    pd.DataFrame(boxes, columns=["video", "tube", "label", "frame", "x1", "y1", "x2", "y2"]).to_csv(own / "boxes.csv", index=False)
+    (own / "broken.avi").write_text("not a video")
+    mine = replace(tiny, data=str(own), csv=str(own / "boxes.csv"), label_fraction=1.0, epochs=1, method="semi-supervised")
+    return SimpleNamespace(shutil=shutil, own=own, boxes=boxes, v=v, mine=mine)
+
+
+def test_own_videos_and_one_table_are_enough_and_a_broken_file_is_skipped_and_named_or_stops_training(setup_2):
+    own = setup_2.own
+    boxes = setup_2.boxes
+    v = setup_2.v
+    mine = setup_2.mine
+    shutil.copy(next(own.glob("v_*.avi")), own / "more.avi")  # a video without boxes
+    with pytest.warns(UserWarning, match="skipped broken"):
+        path = train_run(replace(mine, bad_files=1), Path(tempfile.mkdtemp()), bar=False)
+    assert load_weights(path)[1]["classes"] == sorted({row[2] for row in boxes})
+    assert {v.name for v in parts_of(mine, videos_of(mine)[0])[1]} == {"broken", "more"}
+    with pytest.raises(ValueError, match="broken"):
+        train_run(replace(mine, bad_files=0), Path(tempfile.mkdtemp()), bar=False)
+    with pytest.raises(ValueError, match="csv=.*give the folder"):
+        videos_of(Run(csv="boxes.csv"))
+
+
+def test_a_manifest_decides_the_split(setup_1, setup_2):
+    tiny = setup_1.tiny
+    v = setup_2.v
     train = videos_of(tiny)[0]
     labelled, unlabelled = split_labelled(train, 0.5, seed=7)
     file = Path(tempfile.mkdtemp()) / "split.csv"
@@ -166,8 +201,9 @@ def test_a_manifest_decides_the_split(setup_1):
     assert all(not v.tubes for v in parts[1]) and parts[2] == []
 
 
-def test_validation_videos_are_taken_from_the_labelled_ones_and_decide_which_epoch_is_used(setup_1):
+def test_validation_videos_are_taken_from_the_labelled_ones_and_decide_which_epoch_is_used(setup_1, setup_2):
     tiny = setup_1.tiny
+    v = setup_2.v
     run = replace(tiny, label_fraction=0.8, validation=0.4, epochs=2)
     train = videos_of(run)[0]
     labelled, unlabelled, held = parts_of(run, train)
@@ -195,22 +231,22 @@ def test_the_configuration_of_a_run_lies_beside_its_results(setup_1):
 
 
 @pytest.fixture(scope="module")
-def setup_2(setup_1):
+def setup_3(setup_1):
     out = setup_1.out
     tiny = setup_1.tiny
     pair = replace(tiny, method="semi-supervised", batch_labelled=4, batch_unlabelled=4, epochs=2, steps=2, lam1=0.5)
 
     def launched(run, processes):
-        "Log of a run that Accelerate started in some processes on the CPU."
+        "Log and output of a run in some processes on the CPU."
         out, file = Path(tempfile.mkdtemp()), Path(tempfile.mkdtemp()) / "run.yaml"
         write_config(file, run)
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             port = s.getsockname()[1]
-        job = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_machines", "1", "--dynamo_backend", "no",
-               "--num_processes", str(processes), "--mixed_precision", "no", "--main_process_port", str(port),
+        job = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(processes), "--master_port", str(port),
                "-m", "vad_ssl.cli", "train", "--config", str(file), "--out", str(out)]
-        done = subprocess.run(job, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300)
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"}
+        done = subprocess.run(job, capture_output=True, text=True, env=env, timeout=300)
         assert done.returncode == 0, done.stderr
         return pd.read_csv(run_folder(out, run) / "log.csv"), done.stdout
 
@@ -219,15 +255,15 @@ def setup_2(setup_1):
     return SimpleNamespace(pair=pair, launched=launched, log2=log2, printed=printed, log1=log1)
 
 
-def test_two_processes_give_the_losses_of_one(setup_2):
-    log2 = setup_2.log2
-    printed = setup_2.printed
-    log1 = setup_2.log1
+def test_two_processes_give_the_losses_of_one(setup_3):
+    log2 = setup_3.log2
+    printed = setup_3.printed
+    log1 = setup_3.log1
     assert log1.drop(columns="seconds").shape == log2.drop(columns="seconds").shape == (2, 7)
     for name in ("spread", "localisation", "class consistency", "place consistency", "total"):
         torch.testing.assert_close(torch.tensor(log1[name][0]), torch.tensor(log2[name][0]), rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(torch.tensor(log1[name]), torch.tensor(log2[name]), rtol=1e-3, atol=1e-4)
-    assert printed.count("epoch   1") == 1  # one process speaks
+    assert "2 processes" in printed and printed.count("epoch   1") == 1  # two processes, of which one speaks
 
 
 def test_a_batch_that_processes_cannot_share_is_refused_by_field(setup_1):

@@ -206,9 +206,10 @@ def composed(
     taps = (scale * logit.weight).flatten(2) # (b, d, 27)
     kernels = torch.einsum('cdthw,bdk->bckthw', up.weight, taps)
     biases, extra = torch.einsum('d,bdk->bk', up.bias, taps), [n - 2 * m + 1 for n, m in zip(size, x.shape[2:])]
-    maps = [F.conv_transpose3d(*clip, 2, 1, extra) for clip in zip(x.split(1), kernels, biases)]
-    pick = torch.eye(27, dtype=maps[0].dtype, device=x.device).view(1, 27, 3, 3, 3)
-    return F.conv3d(torch.cat(maps), pick, logit.bias.to(pick.dtype), padding=1)
+    maps = torch.cat([F.conv_transpose3d(*clip, None, 2, 1, extra) for clip in zip(x.split(1), kernels)])
+    maps.add_(biases[..., None, None, None]) # here and below: sums over all pixels are more exact outside convolutions
+    pick = torch.eye(27, dtype=maps.dtype, device=x.device).view(1, 27, 3, 3, 3)
+    return F.conv3d(maps, pick, padding=1) + logit.bias.to(maps.dtype)
 
 # %% ../nbs/08_detector.ipynb #1f8da22c
 class PaperDecoder(nn.Module):

@@ -32,7 +32,7 @@ from .objective import semi_supervised_step, supervised_step
 from .i3d import kinetics_weights
 from .predict import build
 from .split import Clips, loaders, read_manifest, split_labelled, strip
-from .train import fit, load_weights, save_weights, tensorboard
+from .train import fit, load_weights, processes, save_weights, tensorboard
 
 # %% ../nbs/22_study.ipynb #e6a81431
 def option(
@@ -301,11 +301,11 @@ def validation(
         return 100 * float(summarise(records, n_classes).f_map[10])
     return score if held else None
 
-# %% ../nbs/22_study.ipynb #82d0d69e
+# %% ../nbs/22_study.ipynb #824e66fd
 def fit_run(
     run: Run,
     folder: Path,  # of the run
-    state,  # Accelerate's PartialState: which process of how many
+    state,  # from `processes`: which one of how many
     bar: bool,
     tell: tuple,
 ):  # the trained detector and what it is
@@ -317,11 +317,15 @@ def fit_run(
     model, about = fresh(run, about_of(run, classes)), about_of(run, classes)
     check = validation(run, parts_of(run, train)[2], len(classes))
     if state.is_main_process:
+        if state.num_processes > 1:
+            print(f"{state.num_processes} processes")
         folder.mkdir(parents=True, exist_ok=True)
         write_config(folder / "config.yaml", run)
         tell = (*tell, tensorboard(folder / "tensorboard")) if run.tensorboard else tell
     log = fit(model, METHODS[run.method](run), batches, run.epochs, folder, run.lr, run.schedule, run.seed, run.method, bar,
               tell, check, run.on_nan, run.precision, run.accumulate, run.compile, keep=run.keep, save_every=run.save_every)
+    if batches.bad and state.is_main_process:
+        print(f"{len(batches.bad)} unreadable videos were skipped: {', '.join(batches.bad)}")
     if check:
         best = int(log.epoch[log.validation.idxmax()]) * len(batches)
         model.load_state_dict(load_weights(folder / f"step-{best:08d}" / "model.safetensors")[0])
@@ -335,11 +339,10 @@ def train_run(
     tell: tuple = (),  # called with each row of the log, see `vad_ssl.train.fit`
 ) -> Path:  # checkpoint of the trained detector
     "Train the detector of a run, or resume, or find it already trained; in as many processes as Accelerate started."
-    from accelerate import PartialState
     folder = run_folder(out, run)
     final = folder / "model.safetensors"
     if not final.exists():
-        state = PartialState()
+        state = processes()
         model, about = fit_run(run, folder, state, bar, tell)
         if state.is_main_process:
             save_weights(final, model, about)

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['seed_step', 'TrainingError', 'write_through', 'pack', 'save_weights', 'load_weights', 'Place', 'checkpoints', 'prune',
            'write_checkpoint', 'save_checkpoint', 'read_checkpoint', 'load_checkpoint', 'make_schedule', 'own',
-           'gathered', 'Spread', 'share_batch', 'engine', 'update', 'not_finite', 'train_epoch', 'close_epoch',
-           'write_csv', 'print_row', 'live_plot', 'tensorboard', 'start', 'check_plan', 'validated', 'finish_epoch',
-           'prepare', 'Keeper', 'fit']
+           'gathered', 'Spread', 'share_batch', 'processes', 'engine', 'update', 'not_finite', 'train_epoch',
+           'close_epoch', 'write_csv', 'print_row', 'live_plot', 'tensorboard', 'start', 'check_plan', 'validated',
+           'finish_epoch', 'prepare', 'Keeper', 'fit']
 
 # %% ../nbs/14_train.ipynb #bf3bd131
 import hashlib
@@ -265,6 +265,13 @@ def share_batch(
     moved = {k: v.to(accelerator.device) for k, v in batch.items() if isinstance(v, Tensor)}
     return batch_to({k: accelerator.gather(v) for k, v in moved.items()}, accelerator.device)
 
+# %% ../nbs/14_train.ipynb #7b34e34e
+def processes():  # Accelerate's PartialState: this process, of how many
+    "Join the processes that a launcher started; on a machine without a GPU they talk through gloo."
+    from accelerate import PartialState
+    asked = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
+    return PartialState(cpu=asked or not torch.accelerator.is_available())
+
 # %% ../nbs/14_train.ipynb #7c00b583
 def engine(
     precision: str = "float32",  # or "bf16"
@@ -274,6 +281,7 @@ def engine(
     from accelerate.state import AcceleratorState
     if precision not in ("float32", "bf16"):
         raise ValueError(f"precision={precision!r}: choose float32 or bf16")
+    processes()
     AcceleratorState._reset_state()  # an earlier run in this Python may have had another precision
     return Accelerator(mixed_precision="bf16" if precision == "bf16" else "no")
 
