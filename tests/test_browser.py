@@ -168,9 +168,13 @@ def test_the_page_computes_what_python_computes(page, standalone, inspector):
         dict(frames=3, ramp=0.5, normalise=False),
         dict(attention="gradient"),
         dict(attention="none"),
+        dict(attention="both", ramp=0.5),
+        dict(cyclic=False, ramp=0.5),
     ]
     for how in choices:
-        page.get_by_label("attention", exact=True).select_option(how.get("attention", "variance"))
+        page.get_by_label("attention", exact=True).select_option(
+            how.get("attention", "variance" if how.get("cyclic", True) else "variance, clip alone")
+        )
         page.get_by_label("frames in the window").select_option(str(how.get("frames", 5)))
         page.get_by_label("normalise").set_checked(how.get("normalise", True))
         page.get_by_label("ramp weight").fill(str(how.get("ramp", 1.0)))

@@ -106,15 +106,17 @@ def test_the_inspector_shows_the_loss_that_training_computes(setup_1, setup_2):
     clip = setup_1.clip
     model = setup_2.model
     film, view = torch.rand(3, 8, 24, 32), strong_view(1, 24)
-    for attention in ("variance", "gradient", "none"):
+    for how in ({}, {"cyclic": False}, {"attention": "gradient"}, {"attention": "none"}, {"attention": "both", "frames": 3}):
         torch.manual_seed(1)  # the noise of the view
         seen = look(model, film, lambda b, size: view)
         torch.manual_seed(1)
         with torch.no_grad():
             both = see(model.eval(), film[None], torch.tensor([-1]), Progress(1, 1), (untouched, lambda b, size: view))
-        loss = consistency_losses(both, Progress(1, 1), attention)["place consistency"].item()
-        product = panels(clip, seen.loc1, seen.loc2, seen.valid, attention=attention)["enters the loss"]
+        loss = consistency_losses(both, Progress(1, 1), **how)["place consistency"].item()
+        product = panels(clip, seen.loc1, seen.loc2, seen.valid, **how)["enters the loss"]
         assert product.mean() == pytest.approx(loss, rel=1e-5) and loss > 0
+    with pytest.raises(ValueError, match="'hope': choose none"):
+        panels(clip, seen.loc1, seen.loc2, attention="hope")
 
 
 def test_looking_leaves_the_detector_and_all_chance_as_they_were(setup_2):

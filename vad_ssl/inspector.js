@@ -1,6 +1,7 @@
 // The viewer of vad_ssl.inspector, in two homes: a widget in a notebook (anywidget) and a page of its own.
 // Python computes every map; here they are coloured, weighted by the sliders and read out pixel by pixel.
 
+const ATTENTION = ["variance", "variance, clip alone", "gradient", "both", "none"];
 const show = (v, digits = 3) => (v !== 0 && Math.abs(v) < 0.01 ? v.toPrecision(2) : v.toFixed(digits));
 
 function make(tag, attributes = {}, ...children) {
@@ -70,7 +71,9 @@ function computeMaps(data, s) { // name -> {values, top}; `kind` tells the formu
   if (!loc2) return { ...maps, "variance mask, clip alone": clip, "gradient mask": gradient };
   const ring = scaled(masks[`ring ${s.window}`], s.normalise);
   const squared = loc1.map((v, k) => valid[k] * (v - loc2[k]) ** 2);
-  const weight = { variance: (k) => s.ramp * ring.values[k] + 1 - s.ramp, gradient: (k) => gradient.values[k], none: () => 1 };
+  const around = (mask) => (k) => s.ramp * mask.values[k] + 1 - s.ramp, both = around(ring);
+  const weight = { variance: around(ring), "variance, clip alone": around(clip), gradient: (k) => gradient.values[k],
+    both: (k) => (both(k) + gradient.values[k]) / 2, none: () => 1 };
   const product = squared.map((v, k) => weight[s.attention](k) * v);
   const wrap = (values) => ({ values, top: range(values)[1] || 1 });
   return { ...maps, "view 2, carried back": { values: loc2, top: 1 }, "squared difference": wrap(squared),
@@ -118,10 +121,12 @@ function gradientFormula(map, one, k, at, s, matrix) {
 function lossFormula(maps, step, at, s) {
   const gap = `(${show(step.loc1[at])} − ${show(step.loc2[at])})²`, seen = step.valid[at] > 0.5 ? "" : "0 (view 2 does not see this pixel) · ";
   const value = `<b>${show(maps["enters the loss"].values[at])}</b>`;
+  const mask = (name) => show(maps[name].values[at]), w = show(s.ramp), gradient = mask("gradient mask");
+  const around = `(${w}·${mask(`variance mask, ${s.attention.includes("alone") ? "clip alone" : "ring"}`)} + 1 − ${w})`;
   if (s.attention === "none") return `Eq. 2: ${seen}${gap} = ${value}`;
-  if (s.attention === "gradient") return `Eq. 5: ${seen}${show(maps["gradient mask"].values[at])} · ${gap} = ${value}`;
-  const m = show(maps["variance mask, ring"].values[at]);
-  return `Eq. 3, (w·M + 1 − w)·(loc₁ − loc₂)²: ${seen}(${show(s.ramp)}·${m} + 1 − ${show(s.ramp)}) · ${gap} = ${value}`;
+  if (s.attention === "gradient") return `Eq. 5: ${seen}${gradient} · ${gap} = ${value}`;
+  if (s.attention === "both") return `Eqs. 3 and 5, half of each: ${seen}(${around} + ${gradient}) / 2 · ${gap} = ${value}`;
+  return `Eq. 3, (w·M + 1 − w)·(loc₁ − loc₂)²: ${seen}${around} · ${gap} = ${value}`;
 }
 
 function formulas(data, maps, s) {
@@ -202,7 +207,7 @@ function controls(data, s) {
     frameText: make("span", { className: "soft" }), step: slider(data.steps.length - 1, 1, s.step, "checkpoint"),
     stepText: make("span", { className: "soft" }), ramp: slider(1, 0.01, s.ramp, "ramp weight"), rampText: make("span", { className: "soft" }),
     window: choice(data.windows, s.window, "frames in the window"), normalise: make("input", { type: "checkbox", checked: s.normalise, "aria-label": "normalise" }),
-    attention: choice(["variance", "gradient", "none"], s.attention, "attention"), opacity: slider(1, 0.05, s.opacity, "opacity"),
+    attention: choice(ATTENTION, s.attention, "attention"), opacity: slider(1, 0.05, s.opacity, "opacity"),
     palette: choice(Object.keys(data.palettes), s.palette, "colours"),
   };
   const bars = [make("div", { className: "bar" }, c.play, labelled("frame", c.frame, "wide"), c.frameText)];

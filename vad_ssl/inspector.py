@@ -50,15 +50,19 @@ def loss_weight(
     one: Tensor,  # (1, 1, t, h, w) view 1
     two: Tensor,  # (1, 1, t, h, w) view 2, carried back
     valid: Tensor,  # (1, 1, t, h, w)
-    attention: str,  # "variance" (Eq. 3), "gradient" (Eq. 5) or "none" (Eq. 2)
+    attention: str,  # "none" (Eq. 2), "variance" (Eq. 3), "gradient" (Eq. 5) or "both", half of each
     frames: int,
     ramp: float,
     normalise: bool,
+    cyclic: bool,
 ) -> Tensor:  # (1, 1, t, h, w)
     "What multiplies the squared error of every pixel."
-    if attention == "variance":
-        return coherence_weight(one, two, ramp, valid, frames, normalise=normalise)
-    return valid * (gradient_mask(one, normalise) if attention == "gradient" else 1)
+    parts = {"plain": lambda: valid, "gradient": lambda: valid * gradient_mask(one, normalise),
+             "variance": lambda: coherence_weight(one, two, ramp, valid, frames, cyclic, normalise)}
+    names = {"none": ("plain",), "both": ("variance", "gradient")}.get(attention, (attention,))
+    if not set(names) <= set(parts):
+        raise ValueError(f"attention={attention!r}: choose none, variance, gradient or both")
+    return sum(parts[name]() for name in names) / len(names)
 
 # %% ../nbs/18_inspector.ipynb #00a6e372
 def panels(
@@ -70,7 +74,8 @@ def panels(
     frames: int = 5,  # window of the variance masks, odd
     ramp: float = 1.0,  # w of Eq. 3
     normalise: bool = True,  # scale masks to [0, 1], as training does
-    attention: str = "variance",  # which mask enters the loss: "variance", "gradient" or "none"
+    attention: str = "variance",  # which mask enters the loss: "variance", "gradient", "both" or "none"
+    cyclic: bool = True,  # that of variance: over the ring of both views, or the clip alone
 ) -> dict:  # name -> (t, h, w); "frame" (t, h, w, 3)
     "Everything to see of one clip (Eqs. 2-6); the mean of the last panel is the localisation consistency."
     one, found = as_map(loc1), {} if truth is None else {"truth": as_map(truth)}
@@ -83,7 +88,7 @@ def panels(
         two, valid = as_map(loc2), as_map(np.ones_like(loc1) if valid is None else valid)
         squared = (one - two) ** 2
         ring = variance_mask(one, torch.where(valid > 0, two, one), frames, normalise)
-        weight = loss_weight(one, two, valid, attention, frames, ramp, normalise)
+        weight = loss_weight(one, two, valid, attention, frames, ramp, normalise, cyclic)
         found |= {"view 2, carried back": two, "squared difference": valid * squared, "variance mask, ring": ring,
                   **alone, "enters the loss": weight * squared}
     return {"frame": clip, **{name: x[0, 0].numpy() for name, x in found.items()}}
