@@ -311,6 +311,7 @@ def test_a_network_at_another_size_answers_at_the_size_of_the_video(setup_5):
     firsts = setup_5.firsts
     ids = [ids for _, ids in segment(model, video.path, firsts, (20, 24))]
     assert len(ids) == 8 and ids[0].shape == (36, 48) and ids[0].dtype == np.uint8
+    assert ((ids[0] == 3) == firsts[3][1]).all()  # although it went through the small size
 
 
 def test_scores_worked_by_hand():

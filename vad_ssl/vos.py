@@ -329,7 +329,8 @@ def segment(
         ids = numbers[soft_aggregate(torch.stack(maps)).argmax(0).cpu()].numpy()
         for k, picture in enumerate(ids, at):
             for n, (start, mask) in firsts.items():
-                if k == start:
+                if k == start:  # as given, to the pixel
+                    picture[picture == n] = 0
                     picture[mask] = n
             yield k, picture
 
@@ -379,7 +380,7 @@ class VOSRun:
     batch_unlabelled: int = 4  # clips a step; not used by the supervised method
     epochs: int = 10
     steps: int = 100  # an epoch
-    lr: float = 2e-3  # Adam, cosine schedule
+    lr: float = 1e-3  # Adam, cosine schedule
     lam: float = 30.0  # weight of the consistency
     warmup: float = 1.0  # share of training over which it is ramped up
     strength: float = 2.0  # of shift and colour in the strong view of both methods
