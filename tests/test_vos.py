@@ -311,6 +311,7 @@ def test_a_network_at_another_size_answers_at_the_size_of_the_video(setup_5):
     firsts = setup_5.firsts
     ids = [ids for _, ids in segment(model, video.path, firsts, (20, 24))]
     assert len(ids) == 8 and ids[0].shape == (36, 48) and ids[0].dtype == np.uint8
+    assert ((ids[0] == 3) == firsts[3][1]).all()  # although it went through the small size
 
 
 def test_scores_worked_by_hand():
@@ -348,7 +349,7 @@ def setup_6(setup_3):
     root = setup_3.root
     tiny = VOSRun(data=str(root), width=4, batch_labelled=2, batch_unlabelled=2, epochs=2, steps=1)
     out = Path(tempfile.mkdtemp())
-    table = vos_study(out, 1, tiny, bar=False)
+    table = vos_study(out, 1, tiny, bar=False, picture=False)
     return SimpleNamespace(tiny=tiny, out=out, table=table)
 
 
@@ -366,7 +367,7 @@ def test_parts_are_disjoint_and_unseen_categories_are_never_trained_on(setup_3):
 def test_a_small_row_comes_out_the_same_again_to_the_last_digit(setup_6):
     tiny = setup_6.tiny
     table = setup_6.table
-    again = vos_study(Path(tempfile.mkdtemp()), 1, tiny, bar=False)
+    again = vos_study(Path(tempfile.mkdtemp()), 1, tiny, bar=False, picture=False)
     pd.testing.assert_frame_equal(again.drop(columns="seconds"), table.drop(columns="seconds"))
     assert table.method.tolist() == [m for m, _ in VOS_ARMS] and (table.steps == 2).all()
     assert table[["average", "J_seen", "J_unseen", "F_seen", "F_unseen"]].stack().between(0, 100).all()
@@ -379,7 +380,7 @@ def test_a_study_that_was_killed_goes_on_where_it_was(setup_6):
     do_vos(replace(tiny, method=VOS_ARMS[0][0], label_fraction=VOS_ARMS[0][1]), late, bar=False)  # then comes the kill
     finished = next(late.glob("runs/*/model.safetensors"))
     before = finished.stat().st_mtime_ns
-    rows = vos_study(late, 1, tiny, bar=False)
+    rows = vos_study(late, 1, tiny, bar=False, picture=False)
     assert finished.stat().st_mtime_ns == before and len(list(late.glob("runs/*/model.safetensors"))) == 3
     pd.testing.assert_frame_equal(rows.drop(columns="seconds"), table.drop(columns="seconds"))
 
@@ -428,8 +429,8 @@ def test_odd_numbers_and_a_video_file_work_and_one_mask_is_enough(setup_7):
     checkpoint = setup_7.checkpoint
     from vad_ssl.video import write_video
     home = Path(tempfile.mkdtemp())
-    write_video(home / "film.avi", read_frames(video.path, range(8)))
-    ids = np.zeros((36, 48), np.uint8)
+    write_video(home / "film.avi", read_frames(video.path, range(8)).repeat(2, 1).repeat(2, 2))  # 72x96
+    ids = np.zeros((72, 96), np.uint8)
     ids[4:20, 5:25], ids[22:30, 30:44] = 7, 200
     save_ids(home / "first.png", ids)
     folder = predict_vos(home / "film.avi", checkpoint, home / "first.png", home)

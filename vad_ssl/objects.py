@@ -205,10 +205,10 @@ def save_ids(
     ids: np.ndarray,  # (h, w) uint8, object numbers
     palette: list = PALETTE,  # r, g, b of number 0, 1, ..
 ):
-    "Write an annotation as a palette PNG."
+    "Write an annotation as a palette PNG. A short palette would cost high numbers their upper bits: pad it."
     picture = Image.fromarray(np.ascontiguousarray(ids, np.uint8), mode="P")
-    picture.putpalette(palette)
-    picture.save(path, optimize=False)
+    picture.putpalette(list(palette) + [0] * (768 - len(palette)))
+    picture.save(path)
 
 # %% ../nbs/19_objects.ipynb #c1d4dd56
 def write_objects(

@@ -6,8 +6,8 @@
 __all__ = ['VOS_ARMS', 'ConvLSTM', 'conv', 'Backbone', 'Decoder', 'VOS', 'small_vos', 'paper_vos', 'first_only', 'split_objects',
            'ObjectClips', 'two_views', 'see', 'mask_loss', 'supervised_vos_step', 'semi_supervised_vos_step',
            'soft_aggregate', 'advance', 'segment', 'score_video', 'table5', 'VOSRun', 'vos_parts', 'vos_batches',
-           'build_vos', 'vos_folder', 'train_vos', 'load_vos', 'do_vos', 'vos_study', 'read_mask', 'first_masks',
-           'predict_vos']
+           'build_vos', 'vos_folder', 'train_vos', 'load_vos', 'do_vos', 'vos_study', 'telling', 'vos_picture',
+           'read_mask', 'first_masks', 'predict_vos']
 
 # %% ../nbs/19_vos.ipynb #20b10fdd
 import json
@@ -32,7 +32,7 @@ from .objects import PALETTE, objects, save_ids
 from .split import loaders, split_labelled
 from .train import fit, load_weights, save_weights, write_csv
 from .video import VideoError, image_files, probe, read_frames, read_image
-from .views import View, apply, invert, strong_view, weak_view
+from .views import View, apply, invert, random_view
 
 # %% ../nbs/19_vos.ipynb #ded4d311
 class ConvLSTM(nn.Module):
@@ -214,12 +214,15 @@ class ObjectClips(Dataset):
         item = {"clip": clip, "first": masks[:, 0], "index": index, "bad": ""}
         return item | ({"mask": masks[:, 1:]} if self.labelled else {})
 
-# %% ../nbs/19_vos.ipynb #36af94b2
+# %% ../nbs/19_vos.ipynb #787fdd53
 def two_views(
     clips: Tensor,  # (b, 3, t, h, w)
+    strength: float = 1.0,  # of shift and colour in the strong view; 1: as for the detector
+    scale: float = 0.15,  # of zoom in the strong view
 ) -> list:
-    "A weak view and a strong one of every clip."
-    return [make(len(clips), min(clips.shape[-2:])) for make in (weak_view, strong_view)]
+    "A weak view, flipped or not, and a strong one: also shifted, scaled and recoloured."
+    reach = int(strength * min(clips.shape[-2:]) / 8)
+    return [random_view(len(clips)), random_view(len(clips), scale=scale, reach=reach, colour=0.5 * strength)]
 
 # %% ../nbs/19_vos.ipynb #9d1e4673
 def see(
@@ -250,9 +253,10 @@ def supervised_vos_step(
     labelled: dict,  # clip, first, mask
     unlabelled: dict = None,  # ignored
     progress: tuple = (0.0, 1.0),  # epoch, epochs; ignored
+    **how,  # strength, scale: see `two_views`
 ) -> dict:  # named losses
     "The baseline: labelled clips alone, in the same two views."
-    views = two_views(labelled["clip"])
+    views = two_views(labelled["clip"], **how)
     return {"mask": mask_loss([see(model, labelled, view) for view in views], views, labelled["mask"])}
 
 # %% ../nbs/19_vos.ipynb #558d9d85
@@ -262,11 +266,12 @@ def semi_supervised_vos_step(
     unlabelled: dict,  # clip, first
     progress: tuple,  # epoch, epochs
     lam: float = 30.0,  # weight of the consistency, on squared differences of probabilities
-    warmup: float = 0.4,  # share of training over which it is ramped up
+    warmup: float = 1.0,  # share of training over which it is ramped up
+    **how,  # strength, scale: see `two_views`
 ) -> dict:  # named, weighted losses
     "Masks of labelled clips, temporal coherence (Eqs. 2-4) between two views of all."
     both = {name: torch.cat([labelled[name], unlabelled[name]]) for name in ("clip", "first")}
-    views = two_views(both["clip"])
+    views = two_views(both["clip"], **how)
     logits = [see(model, both, view) for view in views]
     (loc1, known1), (loc2, known2) = (invert(v, out.sigmoid()) for v, out in zip(views, logits))
     epoch, epochs = progress
@@ -324,7 +329,8 @@ def segment(
         ids = numbers[soft_aggregate(torch.stack(maps)).argmax(0).cpu()].numpy()
         for k, picture in enumerate(ids, at):
             for n, (start, mask) in firsts.items():
-                if k == start:
+                if k == start:  # as given, to the pixel
+                    picture[picture == n] = 0
                     picture[mask] = n
             yield k, picture
 
@@ -368,15 +374,17 @@ class VOSRun:
     part: str = "test"  # scored on: "test", or "validation" to choose settings
     network: str = "small"  # or "paper"
     width: int = 12  # channels of the small network
-    size: tuple = (36, 48)  # height, width that the network works at
+    size: tuple = (24, 32)  # height, width that the network works at
     frames: int = 5  # in a training clip
     batch_labelled: int = 4  # clips a step
     batch_unlabelled: int = 4  # clips a step; not used by the supervised method
     epochs: int = 10
     steps: int = 100  # an epoch
-    lr: float = 2e-3  # Adam, cosine schedule
+    lr: float = 1e-3  # Adam, cosine schedule
     lam: float = 30.0  # weight of the consistency
-    warmup: float = 0.4  # share of training over which it is ramped up
+    warmup: float = 1.0  # share of training over which it is ramped up
+    strength: float = 2.0  # of shift and colour in the strong view of both methods
+    scale: float = 0.15  # of zoom in it
 
 # %% ../nbs/19_vos.ipynb #223407f4
 def vos_parts(
@@ -412,8 +420,9 @@ def build_vos(
 
 # %% ../nbs/19_vos.ipynb #3b808701
 def vos_folder(out: Path, run: VOSRun) -> Path:
-    "Where a run keeps its files; another configuration, but for the part it is scored on, never finds them."
-    fingerprint = sha256(json.dumps(asdict(replace(run, part="")), sort_keys=True).encode()).hexdigest()[:10]
+    "Where a run keeps its files: a run that would be trained differently never finds them."
+    unused = {"part": ""} | (dict(lam=0, warmup=0, batch_unlabelled=0) if run.method == "supervised" else {})
+    fingerprint = sha256(json.dumps(asdict(run) | unused, sort_keys=True).encode()).hexdigest()[:10]
     return Path(out) / "runs" / f"vos-{run.method}-{100 * run.label_fraction:g}-seed{run.seed}-{fingerprint}"
 
 # %% ../nbs/19_vos.ipynb #35439330
@@ -432,7 +441,8 @@ def train_vos(
     torch.manual_seed(run.seed)
     model = build_vos(about)
     semi = partial(semi_supervised_vos_step, lam=run.lam, warmup=run.warmup)
-    step = semi if run.method == "semi-supervised" else supervised_vos_step
+    step = partial(semi if run.method == "semi-supervised" else supervised_vos_step,
+                   strength=run.strength, scale=run.scale)
     batches = vos_batches(run, vos_parts(run.data)["train"])
     fit(model, step, batches, run.epochs, folder, run.lr, "cosine", run.seed,
         f"{run.method}, {run.label_fraction:.0%} of masks, seed {run.seed}", bar)
@@ -468,17 +478,19 @@ def do_vos(
     row = {"method": run.method, "label_fraction": run.label_fraction, "seed": run.seed}
     row |= table5(frames, seen).round(2).to_dict()
     row |= {"part": run.part, "objects": frames.groupby(["video", "object"]).ngroups,
-            "steps": run.epochs * run.steps, "lam": run.lam, "lr": run.lr, "seconds": round(seconds, 1)}
+            "steps": run.epochs * run.steps, "lam": run.lam if run.method == "semi-supervised" else 0.0,
+            "seconds": round(seconds, 1)}
     return row, frames.assign(seen=frames.label.isin(seen))
 
 # %% ../nbs/19_vos.ipynb #3e212952
 VOS_ARMS = (("supervised", 0.1), ("semi-supervised", 0.1), ("supervised", 1.0))  # the rows of Table 5
 
 def vos_study(
-    out: Path,  # folder for vos.csv, vos_frames.csv and runs/
+    out: Path,  # folder for vos.csv, vos_frames.csv, vos.png and runs/
     seeds: int = 3,
     base: VOSRun = VOSRun(),
     bar: bool = True,
+    picture: bool = True,  # draw vos.png, too
 ) -> pd.DataFrame:  # a row a run
     "Table 5 in small: three arms, several seeds; killed and started again, it goes on where it was."
     rows, curves = [], []
@@ -490,7 +502,49 @@ def vos_study(
             curves.append(mean.assign(method=method, label_fraction=fraction, seed=seed))
             write_csv(pd.DataFrame(rows), Path(out) / "vos.csv")
             write_csv(pd.concat(curves), Path(out) / "vos_frames.csv")
+    if picture:
+        vos_picture(out, base).savefig(Path(out) / "vos.png", dpi=60)
     return pd.DataFrame(rows)
+
+# %% ../nbs/19_vos.ipynb #cec4e42c
+def telling(
+    scores: dict,  # arm -> frames from `do_vos`
+) -> dict:  # caption -> (video, object)
+    "Most gained, most lost, worst."
+    base, semi = (scores[arm].groupby(["video", "object"]).J.mean() for arm in VOS_ARMS[:2])
+    gain = semi - base
+    picks = {"gains most": gain.idxmax(), "loses most": gain.idxmin(), "followed worst": semi.idxmin()}
+    return {f"{name}: J {100 * base[k]:.0f} -> {100 * semi[k]:.0f}": k for name, k in picks.items()}
+
+# %% ../nbs/19_vos.ipynb #c1b79d4b
+def vos_picture(
+    out: Path,  # folder of a finished study
+    base: VOSRun,  # the seed to draw
+):  # matplotlib figure
+    "Truth and the three arms over time, for the objects that `telling` picks."
+    import matplotlib.pyplot as plt
+    runs = {arm: replace(base, method=arm[0], label_fraction=arm[1]) for arm in VOS_ARMS}
+    models = {arm: load_vos(vos_folder(out, run) / "model.safetensors")[0] for arm, run in runs.items()}
+    videos = {v.name: v for v in vos_parts(base.data)[base.part]}
+    picks = telling({arm: do_vos(run, out, False)[1] for arm, run in runs.items()})
+    fig, axes = plt.subplots(12, 7, figsize=(7.5, 10.5), layout="constrained")
+    for group, (caption, (name, number)) in zip(np.split(axes, 3), picks.items()):
+        video, tube = videos[name], videos[name].tubes[number - 1]
+        firsts = {n: (t.start, t.masks(t.start)) for n, t in enumerate(video.tubes, 1)}
+        shown = {"truth": {k: tube.masks(k) for k in range(length(video))}}
+        for (method, fraction), model in models.items():
+            found = segment(model, video.path, firsts, base.size)
+            shown[f"{method[:4]}. {fraction:.0%}"] = {k: ids == number for k, ids in found}
+        frames = np.linspace(tube.start, length(video) - 1, 7).round().astype(int)
+        for row, (title, masks) in zip(group, shown.items()):
+            row[0].set_ylabel(title, fontsize=8)
+            for ax, k, picture in zip(row, frames, read(video, frames)):
+                ax.imshow(picture)
+                if masks[k].any():
+                    ax.contour(masks[k], [0.5], colors="white", linewidths=1.5)
+                ax.set(xticks=[], yticks=[])
+        group[0, 0].set_title(caption, loc="left", fontsize=9)
+    return fig
 
 # %% ../nbs/19_vos.ipynb #b32d74cb
 def read_mask(
