@@ -254,6 +254,17 @@ def test_decord_alone_would_fail_that_test_and_the_fall_back_says_so_once(setup_
         read_frames(path, [1])
 
 
+def test_a_size_that_one_decoder_refuses_is_read_by_the_other(setup_2):
+    tmp = setup_2.tmp
+    wide = np.random.default_rng(0).integers(0, 255, (4, 36, 48, 3), dtype=np.uint8)
+    write_video(tmp / "wide.avi", wide)
+    with pytest.raises(VideoError, match="cannot be decoded"): fetch(tmp / "wide.avi", [0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        got = read_frames(tmp / "wide.avi", [2, 0])
+    assert (got == read_frames(tmp / "wide.avi", [2, 0], exact=True)).all() and got.shape == (2, 36, 48, 3)
+
+
 def test_folders_of_frames_read_as_videos_do(setup_1, setup_2):
     ruler = setup_1.ruler
     tmp = setup_2.tmp

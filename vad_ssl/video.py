@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['FAULTS', 'MAX_PIXELS', 'MAX_FRAMES', 'FORMATS', 'IMAGES', 'show_strip', 'VideoError', 'encode', 'write_video',
            'open_video', 'decode', 'walk', 'fetch', 'Packet', 'packets', 'can_jump', 'lost_frames', 'Info',
-           'probe_file', 'image_files', 'read_image', 'probe', 'warn_slow', 'read_files', 'read_frames', 'verify',
-           'clip_indices', 'eval_clips', 'to_tensor']
+           'probe_file', 'image_files', 'read_image', 'probe', 'warn_slow', 'read_files', 'fetch_or_walk',
+           'read_frames', 'verify', 'clip_indices', 'eval_clips', 'to_tensor']
 
 # %% ../nbs/01_video.ipynb #65f9a818
 from fractions import Fraction
@@ -272,6 +272,19 @@ def read_files(
     if len({g.shape for g in got}) > 1: raise VideoError(f"{home}: frames vary in size. Extract them again.")
     return np.stack(got)
 
+# %% ../nbs/01_video.ipynb #f4796df2
+def fetch_or_walk(
+    path: str | Path,  # a video file
+    indices: Iterable[int],  # frame numbers, rising, each once
+) -> np.ndarray:  # uint8 (n, h, w, 3)
+    "Jump; where that fails, decode from the start. Raises VideoError if both fail."
+    try:
+        return fetch(path, indices)
+    except VideoError:
+        got = walk(path, indices)
+        warn_slow()
+        return got
+
 # %% ../nbs/01_video.ipynb #3ef796ce
 def read_frames(
     path: str | Path,  # video file or folder of frames
@@ -288,7 +301,7 @@ def read_frames(
     slow = not info.seekable if exact is None else exact
     if slow and exact is None: warn_slow()
     if Path(path).is_dir(): got = read_files([image_files(path)[i] for i in need])
-    else: got = (walk if slow else fetch)(path, need)
+    else: got = (walk if slow else fetch_or_walk)(path, need)
     if len(got) != len(need): raise VideoError(f"{path}: fewer frames than it claims. Encode it again.")
     if got.shape[1:] != out.shape[1:]: raise VideoError(f"{path}: not the size it claims. Encode it again.")
     out[want >= 0] = got[np.searchsorted(need, want[want >= 0])]
