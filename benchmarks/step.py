@@ -27,6 +27,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.profiler import profile
 
 from decode import encode
 from masks import released_way
@@ -167,16 +168,33 @@ def differences(one, two):
             f"gradient of one tensor, at worst ({worst.removeprefix('grad ')})": grads[worst][0] / grads[worst][1]}
 
 
+def profiled(paths, top=12):
+    "Where the time of our step goes: share of CPU time by operation and shapes."
+    model = network(len(paths))
+    with profile(record_shapes=True) as record:
+        sum(our_step(model, *load(paths, read_frames)).values()).backward()
+    rows = sorted(record.key_averages(group_by_input_shape=True), key=lambda row: -row.self_cpu_time_total)
+    total = sum(row.self_cpu_time_total for row in rows)
+    for row in rows[:top]:
+        shapes = " ".join("x".join(map(str, shape)) for shape in row.input_shapes[:3] if shape)
+        print(f"{row.self_cpu_time_total / total:4.0%}  {row.count:4} x {row.key.split('::')[-1]:22}{shapes}")
+
+
 def run(arm, paths, answers, flags):
     "One step in a process of its own."
     job = [sys.executable, __file__, "--arm", arm, "--answers", str(answers), "--paths", *map(str, paths), *flags]
     return json.loads(subprocess.run(job, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
+def films(box, batch):
+    "Drawn videos, one a clip."
+    return [encode(Path(box, f"{k}.avi"), 150, "mpeg4", 12, 0, seed=k) for k in range(batch)]
+
+
 def compare(batch, repeats, flags):
     "Both arms in turns."
     with tempfile.TemporaryDirectory() as box:
-        paths = [encode(Path(box, f"{k}.avi"), 150, "mpeg4", 12, 0, seed=k) for k in range(batch)]
+        paths = films(box, batch)
         rows = {"plain": [], "ours": []}
         for turn in range(repeats):
             for arm in rows:
@@ -194,12 +212,15 @@ def main():
     parser.add_argument("--batch", type=int, default=2, help="clips, half of them labelled")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--recompute", action="store_true", help="our arm computes its encoder twice to save memory")
+    parser.add_argument("--profile", action="store_true", help="show where the time of our step goes, and stop")
     parser.add_argument("--arm", choices=("plain", "ours"), help=argparse.SUPPRESS)
     parser.add_argument("--paths", nargs="*", help=argparse.SUPPRESS)
     parser.add_argument("--answers", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.arm:
         print(json.dumps(measure(args.arm, args.paths, args.answers, args.recompute)))
+    elif args.profile:
+        with tempfile.TemporaryDirectory() as box: profiled(films(box, args.batch))
     else:
         compare(args.batch, args.repeats, ["--recompute"] if args.recompute else [])
 

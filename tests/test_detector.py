@@ -137,6 +137,18 @@ def test_one_kernel_a_clip_does_the_work_of_the_pair_and_borders_and_gradients_a
         for pair, ours in zip(*answers): torch.testing.assert_close(ours, pair, atol=1e-4, rtol=1e-4)
 
 
+def test_gradients_of_biases_are_sums_over_all_pixels_and_lose_nothing_in_float32():
+    torch.manual_seed(0)
+    up, logit = nn.ConvTranspose3d(4, 4, 3, stride=2, padding=1), nn.Conv3d(4, 1, 3, padding=1)
+    x, scale, weight = torch.randn(1, 4, 4, 90, 90), torch.ones(1, 4, 1, 1, 1), torch.rand(1, 1, 8, 180, 180) - .49
+    def slopes(kind):
+        up.to(kind), logit.to(kind)
+        out = composed(up, logit, x.to(kind), scale.to(kind), (8, 180, 180))
+        return torch.autograd.grad((out * weight.to(kind)).sum(), [up.bias, logit.bias])
+    for fine, coarse in zip(slopes(torch.float64), slopes(torch.float32)):
+        torch.testing.assert_close(coarse.double(), fine, atol=0, rtol=1e-5)
+
+
 @pytest.fixture(scope="module")
 def setup_2():
     with torch.device('meta'):

@@ -217,7 +217,8 @@ def own(
     if not isinstance(x, Tensor):
         return x
     if len(x) % world:
-        raise TrainingError(f"{len(x)} clips cannot be shared by {world} processes: make the batch a multiple of {world}")
+        raise TrainingError(f"{len(x)} clips cannot be shared by {world} processes: "
+                            f"make the batch a multiple of {world}")
     return x.chunk(world)[rank]
 
 # %% ../nbs/14_train.ipynb #cb58d33c
@@ -247,12 +248,12 @@ class Spread(nn.Module):
         except AttributeError:  # such as n_classes
             return getattr(self.model, name) if hasattr(self.model, name) else getattr(self.model.module, name)
 
-    def forward(self, *args):
-        engine = self.accelerator
-        out = self.model(*(own(x, engine.process_index, engine.num_processes) for x in args))
+    def forward(self, *args, **how):
+        mine = lambda x: own(x, self.accelerator.process_index, self.accelerator.num_processes)
+        out = self.model(*map(mine, args), **{name: mine(x) for name, x in how.items()})
         if isinstance(out, Tensor):
-            return gathered(out, engine)
-        return getattr(out, "_make", type(out))(gathered(x, engine) for x in out)
+            return gathered(out, self.accelerator)
+        return getattr(out, "_make", type(out))(gathered(x, self.accelerator) for x in out)
 
 # %% ../nbs/14_train.ipynb #8c204309
 def share_batch(
@@ -324,8 +325,8 @@ def not_finite(
     names = getattr(batches, "names", lambda *pair: [])
     files = ", ".join(dict.fromkeys(name for _, *pair, _ in group for name in names(*pair))) or "unnamed"
     last = next((p.name for p in checkpoints(folder)), "none yet")
-    return TrainingError(f"batch {group[-1][0] + 1}: loss or gradient not finite on files {files}; last good checkpoint: "
-                         f"{last}. Lower the learning rate, look at these files, or go on with on_nan=skip")
+    return TrainingError(f"batch {group[-1][0] + 1}: loss or gradient not finite on files {files}; last good "
+                         f"checkpoint: {last}. Lower the rate, look at these files, or go on with on_nan=skip")
 
 # %% ../nbs/14_train.ipynb #d8ce6a75
 def train_epoch(
@@ -342,8 +343,9 @@ def train_epoch(
     tick=lambda: None,  # called after each update
 ):
     "What is left of an epoch."
-    n, rest = len(batches), itertools.islice(batches, place.batch, None)
-    pairs = ((place.epoch * n + k, *pair, Progress(place.epoch + k / n, epochs)) for k, pair in enumerate(rest, place.batch))
+    n, epoch = len(batches), place.epoch
+    rest = enumerate(itertools.islice(batches, place.batch, None), place.batch)
+    pairs = ((epoch * n + k, *pair, Progress(epoch + k / n, epochs)) for k, pair in rest)
     began = time.perf_counter() - place.seconds
     for group in zip(*[pairs] * accumulate):
         sums = update(model, step, group, optimiser, accelerator, place.seed)
@@ -452,7 +454,7 @@ def check_plan(n: int, accumulate: int, on_nan: str):
     if on_nan not in ("stop", "skip"):
         raise ValueError(f"on_nan={on_nan!r}: choose stop or skip")
     if accumulate < 1 or n % accumulate:
-        raise ValueError(f"accumulate={accumulate}: an epoch has {n} batches; choose a number that divides it")
+        raise ValueError(f"accumulate={accumulate}: an epoch has {n} batches; choose a divisor")
 
 # %% ../nbs/14_train.ipynb #3da04888
 def validated(
@@ -524,7 +526,8 @@ class Keeper:
         "A checkpoint."
         if self.main:
             model, optimiser, scheduler = self.parts
-            state = {"optimiser": optimiser.state_dict(), "scheduler": scheduler.state_dict(), "place": asdict(self.place)}
+            state = {"optimiser": optimiser.state_dict(), "scheduler": scheduler.state_dict(),
+                     "place": asdict(self.place)}
             save_checkpoint(self.folder, self.step, model, state, self.keep, self.place.best.get("step"))
 
     def inside(self):
@@ -572,7 +575,8 @@ def fit(
         for epoch in range(place.epoch, epochs):
             model.train()
             batches.set_epoch(epoch)
-            train_epoch(spread, step, batches, optimiser, accelerator, place, epochs, folder, accumulate, on_nan, tick)
+            train_epoch(spread, step, batches, optimiser, accelerator, place, epochs, keeper.folder, accumulate,
+                        on_nan, tick)
             row = finish_epoch(place, n, accumulate, scheduler, **validated(validate, model, accelerator))
             keeper.save()
             keeper.announce(tell)
