@@ -503,7 +503,8 @@ def vos_study(
             write_csv(pd.DataFrame(rows), Path(out) / "vos.csv")
             write_csv(pd.concat(curves), Path(out) / "vos_frames.csv")
     if picture:
-        vos_picture(out, base).savefig(Path(out) / "vos.png", dpi=60)
+        vos_picture(out, base).savefig(Path(out) / "vos.png", dpi=80)
+        Image.open(Path(out) / "vos.png").convert("RGB").quantize(64).save(Path(out) / "vos.png")  # smaller
     return pd.DataFrame(rows)
 
 # %% ../nbs/19_vos.ipynb #cec4e42c
@@ -527,15 +528,15 @@ def vos_picture(
     models = {arm: load_vos(vos_folder(out, run) / "model.safetensors")[0] for arm, run in runs.items()}
     videos = {v.name: v for v in vos_parts(base.data)[base.part]}
     picks = telling({arm: do_vos(run, out, False)[1] for arm, run in runs.items()})
-    fig, axes = plt.subplots(12, 7, figsize=(7.5, 10.5), layout="constrained")
+    fig, axes = plt.subplots(12, 6, figsize=(6.5, 10), layout="constrained")
     for group, (caption, (name, number)) in zip(np.split(axes, 3), picks.items()):
         video, tube = videos[name], videos[name].tubes[number - 1]
         firsts = {n: (t.start, t.masks(t.start)) for n, t in enumerate(video.tubes, 1)}
         shown = {"truth": {k: tube.masks(k) for k in range(length(video))}}
         for (method, fraction), model in models.items():
             found = segment(model, video.path, firsts, base.size)
-            shown[f"{method[:4]}. {fraction:.0%}"] = {k: ids == number for k, ids in found}
-        frames = np.linspace(tube.start, length(video) - 1, 7).round().astype(int)
+            shown[f"{method.removesuffix('ervised')}. {fraction:.0%}"] = {k: ids == number for k, ids in found}
+        frames = np.linspace(tube.start, length(video) - 1, 6).round().astype(int)
         for row, (title, masks) in zip(group, shown.items()):
             row[0].set_ylabel(title, fontsize=8)
             for ax, k, picture in zip(row, frames, read(video, frames)):
