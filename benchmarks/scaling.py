@@ -21,7 +21,8 @@ from tqdm import tqdm
 
 from vad_ssl.detector import paper_detector, small_detector
 from vad_ssl.objective import Progress, semi_supervised_step
-from vad_ssl.train import engine, prepare, update
+from vad_ssl.parallel import engine
+from vad_ssl.train import prepare, update
 
 BASE = {"small": dict(frames=8, size=112, batch=4, processes=1), "paper": dict(frames=8, size=112, batch=4, processes=1)}
 GRID = {"small": dict(frames=(8, 16, 24, 32), size=(112, 160, 224, 320), batch=(2, 4, 8, 16), processes=(2,)),

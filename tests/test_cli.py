@@ -5,9 +5,9 @@ from torch import nn
 from types import SimpleNamespace
 from vad_ssl.actors import draw_video
 from vad_ssl.actors import make_actors
+from vad_ssl.checkpoint import save_weights
 from vad_ssl.study import PRESETS
 from vad_ssl.study import Run
-from vad_ssl.train import save_weights
 from vad_ssl.video import write_video
 from vad_ssl.vos import small_vos
 import argparse
@@ -135,7 +135,7 @@ def test_objects_are_drawn_and_followed_into_palette_pngs_and_the_wrong_checkpoi
     attempt = setup_1.attempt
     home = setup_1.home
     from torch import nn
-    from vad_ssl.train import save_weights
+    from vad_ssl.checkpoint import save_weights
     from vad_ssl.vos import small_vos
     assert attempt("data", "vos", "--out", home / "vos", "--train", "1", "--test", "1")[0] == 0
     film = sorted((home / "vos" / "valid" / "JPEGImages").iterdir())[0]

@@ -3,8 +3,8 @@ from pathlib import Path
 from torch import nn
 from types import SimpleNamespace
 from vad_ssl.actors import draw_video
+from vad_ssl.checkpoint import save_weights
 from vad_ssl.detector import small_detector
-from vad_ssl.train import save_weights
 from vad_ssl.video import VideoError
 from vad_ssl.video import probe
 from vad_ssl.video import write_video

@@ -4,12 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from vad_ssl.actors import make_actors
+from vad_ssl.checkpoint import load_weights
+from vad_ssl.parallel import processes
 from vad_ssl.predict import build
 from vad_ssl.split import split_labelled
 from vad_ssl.split import write_manifest
 from vad_ssl.train import fit
-from vad_ssl.train import load_weights
-from vad_ssl.train import processes
 import math
 import os
 import pandas as pd

@@ -2,32 +2,19 @@
 from pathlib import Path
 from torch import nn
 from types import SimpleNamespace
-from vad_ssl.losses import dice_loss
+from vad_ssl.checkpoint import TrainingError
+from vad_ssl.checkpoint import checkpoints
 from vad_ssl.split import batch_to
 import numpy as np
-import os
 import pandas as pd
 import pytest
 import random
-import resource
 import subprocess
 import sys
 import tempfile
 import torch
 
-from vad_ssl.train import (
-    Spread,
-    TrainingError,
-    checkpoints,
-    fit,
-    load_checkpoint,
-    load_weights,
-    own,
-    save_checkpoint,
-    save_weights,
-    seed_step,
-    tensorboard,
-)
+from vad_ssl.train import fit, seed_step, tensorboard
 
 
 @pytest.fixture
@@ -61,95 +48,6 @@ def test_chance_in_a_step_depends_on_seed_and_step_alone():
         return [*torch.rand(2).tolist(), random.random(), float(np.random.rand())]
     assert draw(0, 7) == draw(0, 7)
     assert len({tuple(draw(seed, step)) for seed in range(3) for step in range(3)}) == 9
-
-
-def test_weights_come_back_as_they_went():
-    folder = Path(tempfile.mkdtemp())
-    save_weights(folder / "model.safetensors", nn.Linear(3, 2), {"classes": ["a", "b"]})
-    state, about = load_weights(folder / "model.safetensors")
-    assert tuple(state["weight"].shape) == (2, 3) and about == {"classes": ["a", "b"]}
-    assert [p.name for p in folder.iterdir()] == ["model.safetensors"]  # nothing temporary is left
-
-
-def test_a_missing_or_foreign_checkpoint_is_one_clear_error():
-    folder = Path(tempfile.mkdtemp())
-    (folder / "text.safetensors").write_text("hello")
-    with pytest.raises(ValueError, match="text.safetensors: not a checkpoint"):
-        load_weights(folder / "text.safetensors")
-    with pytest.raises(ValueError, match="no such checkpoint"):
-        load_weights(folder / "nothing.safetensors")
-
-
-def test_a_checkpoint_that_changed_on_the_disk_is_named_and_the_one_before_it_used():
-    folder, said = Path(tempfile.mkdtemp()), []
-    for step in (1, 2, 3):
-        save_checkpoint(folder, step, nn.Linear(2, 1), {"step": step})
-    assert [p.name for p in checkpoints(folder)] == ["step-00000003", "step-00000002"]
-    for damage in (lambda data: data[:-9], lambda data: data[:-1] + bytes([data[-1] ^ 1])):  # cut short; one bit turned over
-        save_checkpoint(folder, 3, nn.Linear(2, 1), {"step": 3})
-        file = folder / "step-00000003" / "model.safetensors"
-        file.write_bytes(damage(file.read_bytes()))
-        assert load_checkpoint(folder, nn.Linear(2, 1), said.append)["step"] == 2
-    assert len(said) == 2 and "step-00000003: broken checkpoint (the checksum of model.safetensors differs)" in said[1]
-
-
-def test_the_best_checkpoint_outlives_newer_ones():
-    folder = Path(tempfile.mkdtemp())
-    for step in range(1, 6):
-        save_checkpoint(folder, step, nn.Linear(2, 1), {}, keep=2, best=2 if step > 1 else None)
-    assert [p.name[-1] for p in checkpoints(folder)] == ["5", "4", "2"]
-
-
-def test_a_full_disk_is_one_clear_error_and_the_earlier_checkpoint_is_intact():
-    folder = Path(tempfile.mkdtemp())
-    save_checkpoint(folder, 1, nn.Linear(2, 1), {"step": 1})
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
-    try:
-        with pytest.raises(TrainingError, match="step 2 cannot be written .*; step-00000001 is intact. Make room"):
-            save_checkpoint(folder, 2, nn.Linear(200, 100), {"step": 2})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert [p.name for p in folder.iterdir()] == ["step-00000001"]
-    assert load_checkpoint(folder, nn.Linear(2, 1))["step"] == 1
-
-
-def test_a_read_only_folder_is_one_clear_error_and_the_earlier_checkpoint_is_intact():
-    folder = Path(tempfile.mkdtemp())
-    save_checkpoint(folder, 1, nn.Linear(2, 1), {"step": 1})
-    folder.chmod(0o555)
-    me = os.geteuid()
-    if me == 0:
-        os.seteuid(65534)  # the superuser may write everywhere: be nobody for a moment
-    try:
-        with pytest.raises(TrainingError, match="Permission denied.*correct the rights"):
-            save_checkpoint(folder, 2, nn.Linear(2, 1), {"step": 2})
-    finally:
-        os.seteuid(me)
-        folder.chmod(0o755)
-    assert load_checkpoint(folder, nn.Linear(2, 1))["step"] == 1
-
-
-def test_spread_rows_give_the_loss_of_the_whole_batch_and_the_sum_of_gradients_is_its_gradient():
-    from types import SimpleNamespace
-    from vad_ssl.losses import dice_loss
-    torch.manual_seed(0)
-    net, x, target = nn.Conv3d(1, 1, 1), torch.randn(4, 1, 2, 3, 3), (torch.rand(4, 1, 2, 3, 3) > 0.5).float()
-    def gradient(model):
-        loss = dice_loss(model(x), target)
-        return [loss.detach(), *torch.autograd.grad(loss, list(net.parameters()))]
-    whole, answers = gradient(net), net(x).detach()
-    shares = [gradient(Spread(net, SimpleNamespace(process_index=rank, num_processes=2, gather=lambda rows: answers)))
-              for rank in (0, 1)]
-    for (one, two), all in zip(zip(*shares), whole):
-        torch.testing.assert_close(one + two if one.ndim else one, all)
-    assert abs(whole[0] - (dice_loss(net(x[:2]), target[:2]) + dice_loss(net(x[2:]), target[2:])) / 2) > 1e-5
-
-
-def test_rows_that_cannot_be_shared_are_refused():
-    assert own(torch.arange(6), 1, 3).tolist() == [2, 3] and own(None, 1, 3) is None
-    with pytest.raises(TrainingError, match="5 clips cannot be shared by 2 processes"):
-        own(torch.zeros(5, 1), 0, 2)
 
 
 def test_the_loop_agrees_with_seven_plain_lines(setup_1):

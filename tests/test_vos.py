@@ -4,10 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 from torch import nn
 from types import SimpleNamespace
+from vad_ssl.checkpoint import save_weights
 from vad_ssl.data import youtube_vos
 from vad_ssl.objects import make_objects
 from vad_ssl.objects import save_ids
-from vad_ssl.train import save_weights
 from vad_ssl.video import read_frames
 from vad_ssl.video import write_video
 from vad_ssl.views import View

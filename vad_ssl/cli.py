@@ -108,7 +108,7 @@ def device() -> str:
 def predict(args):
     "run a detector over a video: overlay, masks, boxes and class scores; or follow the objects of --mask"
     from vad_ssl.predict import predict
-    from vad_ssl.train import load_weights
+    from vad_ssl.checkpoint import load_weights
     from vad_ssl.video import probe
     from vad_ssl.vos import predict_vos
     probe(args.video)

@@ -20,7 +20,8 @@ from tqdm.auto import tqdm
 
 from .detector import Detector, paper_detector, small_detector
 from .metrics import mask_tubes, write_table
-from .train import load_weights, save_weights, write_csv
+from .checkpoint import load_weights, save_weights
+from .train import write_csv
 from .video import VideoError, eval_clips, probe, read_frames, write_video
 
 # %% ../nbs/16_predict.ipynb #63cb4b3c

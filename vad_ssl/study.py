@@ -32,7 +32,9 @@ from .objective import semi_supervised_step, supervised_step
 from .i3d import kinetics_weights
 from .predict import build
 from .split import Clips, loaders, read_manifest, split_labelled, strip
-from .train import fit, load_weights, processes, save_weights, tensorboard
+from .checkpoint import load_weights, save_weights
+from .parallel import processes
+from .train import fit, tensorboard
 
 # %% ../nbs/22_study.ipynb #e6a81431
 def option(

@@ -30,7 +30,8 @@ from .losses import localisation_loss
 from .metrics import boundary_f, jaccard, seen_unseen
 from .objects import PALETTE, objects, save_ids
 from .split import loaders, split_labelled
-from .train import fit, load_weights, save_weights, write_csv
+from .checkpoint import load_weights, save_weights
+from .train import fit, write_csv
 from .video import VideoError, image_files, probe, read_frames, read_image
 from .views import View, apply, invert, random_view
 
