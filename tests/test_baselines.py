@@ -66,6 +66,14 @@ def test_a_teacher_moves_part_of_the_way_and_learns_nothing_itself(setup_1):
     assert any(name.startswith("teacher.") for name in pair.state_dict())
 
 
+def test_a_teacher_takes_over_the_statistics_of_batch_norms():
+    norm = torch.nn.Sequential(torch.nn.BatchNorm1d(2))
+    pair = with_teacher(norm)
+    pair(torch.full((4, 2), 5.0))
+    follow(pair.teacher, pair, 0.99)
+    assert torch.equal(pair.teacher[0].running_mean, pair[0].running_mean) and pair[0].running_mean[0] == 0.5
+
+
 def test_after_training_one_set_of_weights_is_left(setup_1):
     model = setup_1.model
     pair = with_teacher(deepcopy(model))

@@ -13,8 +13,9 @@ from vad_ssl.studies import STUDIES, figure, grid, paired, study, table
 
 def test_every_row_of_every_study_is_a_run_that_could_be_trained():
     for name, rows in STUDIES.items():
-        runs = [run for _, run in grid(name, Run(), [0, 1])]
+        runs = [run for _, run in grid(name, Run(data="somewhere"), [0, 1])]
         assert len(runs) == 2 * len(rows) and len(set(runs)) == len(runs)
+    assert dict(grid("controls", Run(epochs=3), [0]))["twice the steps"].epochs == 6
     with pytest.raises(ValueError, match="choose consistency, comparison"):
         grid("everything", Run(), [0])
 
@@ -36,6 +37,8 @@ def test_a_study_has_one_row_a_run_and_a_second_call_trains_nothing(setup_1):
     before = {p: p.stat().st_mtime_ns for p in out.glob("runs/*/*") if p.is_file()}
     again = study("unlabelled", out, seeds=1, base=tiny, bar=False)
     pd.testing.assert_frame_equal(again, scores)
+    with pytest.raises(ValueError, match="seeds=0, jobs=1: give at least 1"):
+        study("controls", out, seeds=0)
     assert {p: p.stat().st_mtime_ns for p in out.glob("runs/*/*") if p.is_file()} == before
 
 

@@ -34,6 +34,7 @@ from vad_ssl.study import (
     resolved,
     run_folder,
     train_run,
+    varied,
     videos_of,
     weight,
     write_config,
@@ -56,6 +57,16 @@ def test_a_run_that_could_not_be_trained_is_refused_by_field():
     for name, value in wrong.items():
         with pytest.raises(ValueError, match=name):
             Run(**{name: value})
+
+
+def test_another_method_does_not_inherit_the_weight_of_a_preset():
+    assert varied(PRESETS["ucf101_24"], {"method": "mean-teacher"}).lam == -1
+    assert varied(PRESETS["ucf101_24"], {"method": "mean-teacher", "lam": 3.0}).lam == 3
+    assert varied(PRESETS["ucf101_24"], {"seed": 1}).lam == 0.1
+    with pytest.raises(ValueError, match="lam=-0.5: give -1"):
+        Run(lam=-0.5)
+    with pytest.raises(ValueError, match="method='foo': choose supervised or"):
+        Run(method="foo")
 
 
 def test_a_file_describes_a_run_and_every_preset_survives_being_written():

@@ -70,10 +70,14 @@ def follow(
     student: nn.Module,
     decay: float,  # 0: become the student; 0.99: move 1% of the way
 ):
-    "Exponential moving average of weights."
+    "Exponential moving average of weights; statistics of batch norms are taken over as they are."
     theirs = dict(student.named_parameters())
     for name, own in teacher.named_parameters():
         own.lerp_(theirs[name], 1 - decay)
+    statistics = dict(student.named_buffers())
+    for name, own in teacher.named_buffers():
+        if name in statistics:
+            own.copy_(statistics[name])
 
 # %% ../nbs/20_baselines.ipynb #3e2da41a
 def confident(
@@ -97,6 +101,7 @@ def pseudo_label_step(
     rounds: int = 4,  # the first one has no pseudo-labels
     sure_class: float = 0.5,  # see `confident`
     sure_place: float = 0.8,
+    trust: float = 0.11,  # see `vad_ssl.objective.see`
     weight: float = 1.0,  # of the losses on pseudo-labels, times the share of clips that have one
 ) -> dict:  # named losses
     "Pseudo-label (Lee 2013; baseline of Section 4): the labels of a round are made by the detector of its beginning."
@@ -106,17 +111,17 @@ def pseudo_label_step(
         follow(teacher, student, 0)
         teacher.round.fill_(turn)
     clips, labels = join(labelled, unlabelled)
-    seen, n = see(model, clips, labels, progress, views), len(labelled["label"])
+    seen, n = see(model, clips, labels, progress, views, trust), len(labelled["label"])
     known = torch.arange(len(labels), device=labels.device) < n
     losses = labelled_losses(pick(seen, known), labelled, progress)
     if turn == 0:
         return losses
     with torch.no_grad():
-        guess = teacher(unlabelled["clip"])
-    sure = confident(guess, sure_class, sure_place)
+        answer = teacher(unlabelled["clip"])
+    sure = confident(answer, sure_class, sure_place)
     if not sure.any():
         return losses
-    made = {"label": guess.activations.argmax(1)[sure], "mask": (guess.logits[sure] > 0).to(clips.dtype)}
+    made = {"label": answer.activations.argmax(1)[sure], "mask": (answer.logits[sure] > 0).to(clips.dtype)}
     extra = labelled_losses(pick(seen, torch.cat([known[:n] & False, sure])), made, progress)
     return losses | {f"pseudo {name}": weight * sure.float().mean() * loss for name, loss in extra.items()}
 
@@ -214,12 +219,11 @@ def mirrored(
 # %% ../nbs/20_baselines.ipynb #ec4b604f
 def class_consistency(
     seen: Seen,
-    background: float = 0.5,  # a clip counts if one view marks a pixel with more than this
+    background: float = 0.5,  # a clip counts if view 1 marks a pixel with more than this
 ) -> Tensor:  # scalar
     "Divergence between the class distributions of two views, background left out."
-    busy = [out.logits.flatten(1).amax(1).sigmoid() > background for out in seen.outs]
+    busy = seen.outs[0].logits.flatten(1).amax(1).sigmoid() > background
     logits = [out.activations.clamp(min=1e-4).log() for out in seen.outs]  # so that softmax gives shares
-    busy = busy[0] | busy[1]
     each = torch.stack([js_divergence(*pair) for pair in zip(*logits)])
     return (each * busy).sum() / busy.sum().clamp(min=1)
 
@@ -232,13 +236,13 @@ def co_ssd_step(
     views: tuple = (weak_view, strong_view),  # of the supervised losses, as for every method
     weight: float = 1.0,
     warmup: float = 0.4,  # share of training over which the weight grows
+    trust: float = 0.11,  # see `vad_ssl.objective.see`
 ) -> dict:  # named losses
     "Co-SSD (CC) (Jeong et al. 2019; baseline of Section 4): a clip and its mirror image have one class."
-    first, second = views
     clips, labels = join(labelled, unlabelled)
-    seen, n = see(model, clips, labels, progress, (first, second)), len(labelled["label"])
+    seen, n = see(model, clips, labels, progress, views, trust), len(labelled["label"])
     plain = lambda b, size: weak_view(b)._replace(flip=torch.zeros(b, dtype=torch.bool))
-    pairs = see(model, clips, labels, progress, (plain, mirrored))
+    pairs = see(model, clips, labels, progress, (plain, mirrored), trust)
     losses = labelled_losses(pick(seen, torch.arange(n, device=labels.device)), labelled, progress)
     return losses | {"class consistency": weight * exp_rampup(progress.epoch, warmup * progress.epochs)
                      * class_consistency(pairs)}
@@ -253,15 +257,17 @@ def mean_teacher_step(
     decay: float = 0.99,
     weight: float = 50.0,  # of the squared difference of probabilities
     warmup: float = 0.4,  # share of training over which the weight grows
+    trust: float = 0.11,  # see `vad_ssl.objective.see`
 ) -> dict:  # named losses
     "Mean teacher (Tarvainen & Valpola 2017): not in the paper, the start of most later work."
     student, teacher = teacher_of(model)
     clips, labels = join(labelled, unlabelled)
-    seen, n = see(model, clips, labels, progress, views), len(labelled["label"])
+    seen, n = see(model, clips, labels, progress, views, trust), len(labelled["label"])
     losses = labelled_losses(pick(seen, torch.arange(n, device=labels.device)), labelled, progress)
     follow(teacher, student, decay)
+    keep = class_mask(labels, student.n_classes, progress.epoch, trust * progress.epochs)
     with torch.no_grad():
-        goal = teacher(clips).logits.sigmoid()
+        goal = teacher(clips, keep).logits.sigmoid()
     maps, known = invert(seen.views[1], seen.outs[1].logits.sigmoid())
     ramp = weight * exp_rampup(progress.epoch, warmup * progress.epochs)
     return losses | {"place consistency": ramp * l2_consistency(maps, goal, known)}

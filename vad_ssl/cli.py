@@ -144,6 +144,8 @@ def inspect(args):
     if not args.out:
         return serve(args.video, args.checkpoint, args.frame)
     writable(args.out.parent)
+    if args.out.is_dir():
+        raise ValueError(f"{args.out}: is a folder; give the name of a page, such as page.html")
     print(Inspector(args.video, args.checkpoint, frame=args.frame, title=args.video.name).to_html(args.out))
 
 # %% ../nbs/25_cli.ipynb #ec6a73cf
@@ -193,14 +195,14 @@ def dev(args):
 # %% ../nbs/25_cli.ipynb #c275a227
 def add_run_options(parser: argparse.ArgumentParser, leave_out: tuple = ()):
     "One option a field of `Run`, but for those that a command sets itself; what is not given is left to the preset."
-    from vad_ssl.study import METHODS, PRESETS, Run
+    from vad_ssl.study import PRESETS, Run
     parser.add_argument("--config", type=Path, help="YAML file with any of the fields below")
     parser.add_argument("--preset", choices=tuple(PRESETS), help="other defaults than the demo's")
     for field in fields(Run):
         if field.name in leave_out:
             continue
         kind = fraction if field.name == "label_fraction" else field.type
-        choices = tuple(METHODS) if field.name == "method" else field.metadata["choices"] or None
+        choices = field.metadata["choices"] or None
         how = {"action": argparse.BooleanOptionalAction} if kind is bool else {"type": kind, "choices": choices}
         text = f"{field.metadata['text']}; default {field.default!r}".replace("%", "%%")
         parser.add_argument("--" + field.name.replace("_", "-"), default=argparse.SUPPRESS, help=text, **how)
@@ -208,12 +210,12 @@ def add_run_options(parser: argparse.ArgumentParser, leave_out: tuple = ()):
 # %% ../nbs/25_cli.ipynb #bd37152a
 def run_of(args) -> "Run":
     "The run that the options describe: a preset or a file, and over it what was given."
-    from vad_ssl.study import PRESETS, Run, read_config
+    from vad_ssl.study import PRESETS, Run, read_config, varied
     if args.config and args.preset:
         raise ValueError("give --config or --preset; a file may name its preset itself")
     base = read_config(args.config) if args.config else PRESETS[args.preset or "demo"]
     given = {f.name: getattr(args, f.name) for f in fields(Run) if hasattr(args, f.name)}
-    return Run(**{**base.__dict__, **given})
+    return varied(base, given)
 
 # %% ../nbs/25_cli.ipynb #78ef3ff9
 def parser() -> Parser:
@@ -227,7 +229,7 @@ def parser() -> Parser:
         p.set_defaults(function=function)
         return p
 
-    for function, out in ((demo, "demo"), (train, "runs")):
+    for function, out in ((demo, "demo"), (train, "trained")):
         p = command(function)
         p.add_argument("--out", type=Path, default=Path(out), help=f"folder for results, default {out}")
         add_run_options(p, ("seed", "method") if function is demo else ())

@@ -30,7 +30,7 @@ class Detection(NamedTuple):
 def class_mask(
     labels: Tensor, # (b,): class indices, -1 where the clip is unlabelled
     n_classes: int, # number of classes
-    epoch: int, # current epoch, counting from 1
+    epoch: int, # epochs finished, from 0
     threshold_epoch: int, # from this epoch on the model's own choice is trusted
 ) -> Tensor: # (b, classes) bool: capsules the decoder may see; an empty row leaves the choice to the model
     "Ground truth where there is one; otherwise all classes until the threshold epoch, then the model's own."

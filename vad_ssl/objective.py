@@ -107,9 +107,11 @@ def consistency_losses(
 # %% ../nbs/13_objective.ipynb #cc79881b
 def join(
     labelled: dict,  # clip (n, ...), label (n,)
-    unlabelled: dict,  # clip (m, ...)
+    unlabelled: dict | None,  # clip (m, ...); None: every video has a label
 ) -> tuple:  # clips (n + m, ...), labels (n + m,) with -1 for unlabelled
     "Labelled clips first, then the unlabelled ones, of which only the pixels are read."
+    if unlabelled is None:
+        return labelled["clip"], labelled["label"]
     clips = torch.cat([labelled["clip"], unlabelled["clip"]])
     return clips, torch.cat([labelled["label"], labelled["label"].new_full((len(unlabelled["clip"]),), -1)])
 
