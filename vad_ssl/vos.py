@@ -379,7 +379,7 @@ class VOSRun:
     frames: int = 5  # in a training clip
     batch_labelled: int = 4  # clips a step
     batch_unlabelled: int = 4  # clips a step; not used by the supervised method
-    epochs: int = 10
+    epochs: int = 30
     steps: int = 100  # an epoch
     lr: float = 1e-3  # Adam, cosine schedule
     lam: float = 30.0  # weight of the consistency
