@@ -94,7 +94,7 @@ def plain_step(model, labelled, unlabelled):
     keep = class_mask(labels, 24, NOW.epoch, TRUST * NOW.epochs)
     outs = [model(apply(view, clips), keep) for view in views]
     (loc1, known1), (loc2, known2) = (invert(view, out.logits.sigmoid()) for view, out in zip(views, outs))
-    w, mask = exp_rampup(*NOW), released_way(loc1.detach(), loc2.detach()).float()
+    w, mask = exp_rampup(*NOW), released_way(loc1.detach(), loc2.detach()).mean(0).float()
     features = [out.features.view(len(clips), -1, 24) for out in outs]
     place = l2_consistency(loc1, loc2, known1 * known2 * (w * mask + 1 - w))
     losses = labelled_losses(Seen(tuple(views), tuple(outs)), labelled, NOW)
