@@ -25,7 +25,7 @@ def redraws(page: Path, frames: int, rounds: int = 5) -> list:
         browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         tab = browser.new_page(viewport={"width": 1280, "height": 900})
         tab.goto(page.as_uri())
-        tab.wait_for_function("window.viewer")
+        tab.wait_for_function("window.viewer.move")
         times = [
             tab.evaluate(f"viewer.move({k}), Number(viewer.root.dataset.milliseconds)")
             for _ in range(rounds)
@@ -55,7 +55,7 @@ def main():
     try:
         times = redraws(page, args.frames)
     except Exception as error:
-        return print(f"redraws not measured: no browser ({type(error).__name__})")
+        return print(f"redraws not measured: {str(error).splitlines()[0]}")
     print(
         f"a frame is redrawn in {statistics.median(times):.0f} ms (median of {len(times)}), {max(times):.0f} ms at most"
     )
