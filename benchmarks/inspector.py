@@ -25,7 +25,7 @@ def redraws(page: Path, frames: int, rounds: int = 5) -> list:
         browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         tab = browser.new_page(viewport={"width": 1280, "height": 900})
         tab.goto(page.as_uri())
-        tab.wait_for_function("window.viewer.move")
+        tab.wait_for_function("typeof window.viewer.move === 'function'")
         times = [
             tab.evaluate(f"viewer.move({k}), Number(viewer.root.dataset.milliseconds)")
             for _ in range(rounds)
