@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ACTIONS', 'motion', 'skeleton', 'cover', 'texture', 'paint', 'figure', 'place', 'scenery', 'camera', 'box_of',
-           'shifted', 'draw_video', 'write_one', 'make_actors', 'cache_folder', 'actors']
+           'shifted', 'draw_video', 'write_one', 'drawing', 'draw_all', 'make_actors', 'cache_folder', 'actors']
 
 # %% ../nbs/03_actors.ipynb #f560d11e
 import json
@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -248,6 +249,49 @@ def write_one(
     annotations = [dict(sf=s, ef=e, label=label, boxes=boxes) for s, e, boxes in tubes]
     return name, dict(numf=len(frames), label=label, annotations=annotations)
 
+# %% ../nbs/03_actors.ipynb #27f0164a
+@contextmanager
+def drawing(
+    root: Path,  # where the data set shall be
+    recipe: dict,  # what decides its contents
+):  # a folder to draw into, which becomes `root` when all went well; None if `root` holds this data set already
+    "Draw once. Raises ValueError if `root` holds something else."
+    if root.exists() and any(root.iterdir()):
+        mark = root / "recipe.json"
+        made = json.loads(mark.read_text()) if mark.exists() else "something else"
+        if made != recipe:
+            raise ValueError(f"{root}: holds {made}, not {recipe}; choose another folder or remove this one")
+        yield None
+        return
+    part = root.with_name(f".{root.name}.{os.getpid()}")
+    try:
+        part.mkdir(parents=True, exist_ok=True)
+        yield part
+        (part / "recipe.json").write_text(json.dumps(recipe))
+        part.rename(root)
+    except OSError:
+        if not (root / "recipe.json").exists():  # otherwise another process was faster
+            raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+# %% ../nbs/03_actors.ipynb #e113bba2
+def draw_all(
+    part: Path,  # folder to draw into
+    seed: int,
+    train: int,  # training videos a class
+    test: int,  # test videos a class
+    workers: int,  # processes that draw
+):
+    "Videos of all classes, and their annotations."
+    for action in ACTIONS:
+        (part / "videos" / action).mkdir(parents=True, exist_ok=True)
+    jobs = [(part, seed, action, group) for action in ACTIONS for group in range(1, train + test + 1)]
+    with ProcessPoolExecutor(workers, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as pool:
+        made = dict(tqdm(pool.map(write_one, jobs, chunksize=8), "drawing videos", len(jobs), leave=False))
+    is_test = lambda name: int(name.split("_g")[1].split("_c")[0]) <= test  # the first groups, as in UCF-101
+    save_annotations(part, made, [name for name in made if is_test(name)])
+
 # %% ../nbs/03_actors.ipynb #758a0015
 def make_actors(
     root: str | Path,  # folder to make
@@ -260,27 +304,9 @@ def make_actors(
     root, recipe = Path(root), dict(seed=seed, train=train, test=test)
     if min(train, test) < 0 or train + test == 0:
         raise ValueError(f"train={train}, test={test} videos a class: give at least one")
-    if root.exists() and any(root.iterdir()):
-        made = json.loads((root / "recipe.json").read_text()) if (root / "recipe.json").exists() else "something else"
-        if made != recipe:
-            raise ValueError(f"{root}: holds {made}, not {recipe}; choose another folder or remove this one")
-        return root
-    part = root.with_name(f".{root.name}.{os.getpid()}")
-    for action in ACTIONS:
-        (part / "videos" / action).mkdir(parents=True, exist_ok=True)
-    jobs = [(part, seed, action, group) for action in ACTIONS for group in range(1, train + test + 1)]
-    try:
-        with ProcessPoolExecutor(workers, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as pool:
-            made = dict(tqdm(pool.map(write_one, jobs, chunksize=8), "drawing videos", len(jobs), leave=False))
-        is_test = lambda name: int(name.split("_g")[1].split("_c")[0]) <= test  # the first groups, as in UCF-101
-        save_annotations(part, made, [name for name in made if is_test(name)])
-        (part / "recipe.json").write_text(json.dumps(recipe))
-        part.rename(root)
-    except OSError:
-        if not (root / "recipe.json").exists():  # otherwise another process was faster
-            raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    with drawing(root, recipe) as part:
+        if part:
+            draw_all(part, seed, train, test, workers)
     return root
 
 # %% ../nbs/03_actors.ipynb #2fe29750

@@ -427,7 +427,7 @@ def put(path: Path, text: str):
 # %% ../nbs/24_dev.ipynb #71eb49dd
 def write_sources(root: Path):
     "Everything the site needs that is not written by hand: chapters, tables, reference, inspector."
-    from vad_ssl.inspector import read_page, write_page
+    from vad_ssl.inspector import write_page
     docs, rows = root / "docs", paper_rows(root / "docs" / "paper_to_code.csv")
     links = {row["item"][4:]: row["code"] for row in rows if row["item"].startswith("Eq. ")}
     pages = {docs / "_nbs" / path.name: json.dumps(site_notebook(path, links)) for path in notebooks(root)}
@@ -438,8 +438,8 @@ def write_sources(root: Path):
     pages |= {docs / "paper_to_code.md": paper_page(rows), docs / "api.md": api_page(root)}
     for path, text in pages.items():
         put(path, text)
-    data, title = read_page(docs / "demo" / "inspector.html")
-    write_page(data, docs / "_static" / "inspector.html", title, frame=3, ramp=0.6)
+    page = json.loads((docs / "demo" / "inspector.json").read_text(encoding="utf-8"))
+    write_page(page["data"], docs / "_static" / "inspector.html", page["title"], frame=3, ramp=0.6)
 
 # %% ../nbs/24_dev.ipynb #37175d52
 def docs() -> int:

@@ -6,17 +6,15 @@
 __all__ = ['join', 'CATEGORIES', 'PALETTE', 'rays', 'chain', 'polygon', 'wave', 'spread', 'both', 'path', 'fur', 'creature',
            'scene', 'pole', 'draw_objects', 'save_ids', 'write_objects', 'make_objects', 'write_part', 'objects']
 
-# %% ../nbs/19_objects.ipynb #c4d9eb55
+# %% ../nbs/19_objects.ipynb #b123eeef
 import colorsys
 import json
-import os
-import shutil
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from .actors import cache_folder, cover, paint, shifted, texture
+from .actors import cache_folder, cover, drawing, paint, shifted, texture
 
 # %% ../nbs/19_objects.ipynb #bbbf272f
 def rays(
@@ -244,23 +242,9 @@ def make_objects(
     root, recipe = Path(root), dict(objects=1, seed=seed, train=train, valid=valid)
     if train < 1 or valid < 0:
         raise ValueError(f"train={train}, valid={valid} videos a category: give at least one for training")
-    if root.exists() and any(root.iterdir()):
-        mark = root / "recipe.json"
-        made = json.loads(mark.read_text()) if mark.exists() else "something else"
-        if made != recipe:
-            raise ValueError(f"{root}: holds {made}, not {recipe}; choose another folder or remove this one")
-        return root
-    part = root.with_name(f".{root.name}.{os.getpid()}")
-    try:
-        for k, (name, count) in enumerate({"train": train, "valid": valid}.items()):
+    with drawing(root, recipe) as part:
+        for k, (name, count) in enumerate({"train": train, "valid": valid}.items() if part else ()):
             write_part(part / name, np.random.SeedSequence([seed, k]), count, truth=name == "train")
-        (part / "recipe.json").write_text(json.dumps(recipe))
-        part.rename(root)
-    except OSError:
-        if not (root / "recipe.json").exists():  # otherwise another process was faster
-            raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return root
 
 # %% ../nbs/19_objects.ipynb #f96070f2
