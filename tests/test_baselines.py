@@ -210,7 +210,7 @@ def test_the_teacher_follows_and_only_the_student_gets_a_gradient(setup_1):
     before = pair.teacher.decoder.logit.weight.clone()
     losses = mean_teacher_step(pair, labelled, unlabelled, Progress(5, 10), decay=0.5)
     torch.testing.assert_close(pair.teacher.decoder.logit.weight, before + 0.5)
-    losses["place consistency"].backward()
+    losses["taught place"].backward()
     assert pair.decoder.logit.weight.grad.abs().sum() > 0 and pair.teacher.decoder.logit.weight.grad is None
 
 

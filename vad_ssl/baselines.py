@@ -240,10 +240,9 @@ def co_ssd_step(
 ) -> dict:  # named losses
     "Co-SSD (CC) (Jeong et al. 2019; baseline of Section 4): a clip and its mirror image have one class."
     clips, labels = join(labelled, unlabelled)
-    seen, n = see(model, clips, labels, progress, views, trust), len(labelled["label"])
+    losses = labelled_losses(see(model, labelled["clip"], labelled["label"], progress, views), labelled, progress)
     plain = lambda b, size: weak_view(b)._replace(flip=torch.zeros(b, dtype=torch.bool))
     pairs = see(model, clips, labels, progress, (plain, mirrored), trust)
-    losses = labelled_losses(pick(seen, torch.arange(n, device=labels.device)), labelled, progress)
     return losses | {"class consistency": weight * exp_rampup(progress.epoch, warmup * progress.epochs)
                      * class_consistency(pairs)}
 
@@ -255,19 +254,19 @@ def mean_teacher_step(
     progress: Progress,
     views: tuple = (weak_view, strong_view),  # the student's view of unlabelled clips is the second
     decay: float = 0.99,
-    weight: float = 50.0,  # of the squared difference of probabilities
+    weight: float = 1.0,  # of the loss on the teacher's maps
     warmup: float = 0.4,  # share of training over which the weight grows
     trust: float = 0.11,  # see `vad_ssl.objective.see`
 ) -> dict:  # named losses
     "Mean teacher (Tarvainen & Valpola 2017): not in the paper, the start of most later work."
     student, teacher = teacher_of(model)
-    clips, labels = join(labelled, unlabelled)
-    seen, n = see(model, clips, labels, progress, views, trust), len(labelled["label"])
-    losses = labelled_losses(pick(seen, torch.arange(n, device=labels.device)), labelled, progress)
+    losses = labelled_losses(see(model, labelled["clip"], labelled["label"], progress, views), labelled, progress)
     follow(teacher, student, decay)
-    keep = class_mask(labels, student.n_classes, progress.epoch, trust * progress.epochs)
+    clips = (unlabelled or labelled)["clip"]
+    unknown = torch.full((len(clips),), -1, device=clips.device)
+    keep = class_mask(unknown, student.n_classes, progress.epoch, trust * progress.epochs)
     with torch.no_grad():
         goal = teacher(clips, keep).logits.sigmoid()
-    maps, known = invert(seen.views[1], seen.outs[1].logits.sigmoid())
-    ramp = weight * exp_rampup(progress.epoch, warmup * progress.epochs)
-    return losses | {"place consistency": ramp * l2_consistency(maps, goal, known)}
+    view = views[1](len(clips), min(clips.shape[-2:]))
+    place = localisation_loss(model(apply(view, clips), keep).logits, apply(view, goal, spatial_only=True))
+    return losses | {"taught place": weight * exp_rampup(progress.epoch, warmup * progress.epochs) * place}

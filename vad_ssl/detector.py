@@ -167,12 +167,11 @@ def small_detector(
     n_classes: int, # number of action classes
     width: int = 16, # channels at half resolution
     types: int = 8, # primary capsule types
-    routing: str = 'em', # 'em' or 'dynamic'
-    iters: int = 3, # routing iterations
+    **capsules, # options of the class capsules: iters, routing, tau, lam, relative, at_once
 ) -> Detector: # 0.44 M parameters for 8 classes, any clip size
     "The paper's structure at a size that trains on a CPU in minutes."
     return Detector(SmallEncoder(width), PrimaryCapsules(4 * width, types, kernel=3, padding=1),
-                    ConvCapsules(types, n_classes, iters=iters, routing=routing),
+                    ConvCapsules(types, n_classes, **capsules),
                     SmallDecoder(n_classes * 16, width))
 
 # %% ../nbs/08_detector.ipynb #b81db7bd

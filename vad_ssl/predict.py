@@ -57,12 +57,13 @@ def localise(
 
 # %% ../nbs/16_predict.ipynb #ff511f5c
 def build(
-    about: dict,  # detector: "small" or "paper"; classes: names; width: of the small one
+    about: dict,  # detector: "small" or "paper"; classes: names; width: of the small one; capsules: options of its routing
 ) -> Detector:
     "A fresh detector of the kind that `about` describes."
+    capsules = about.get("capsules", {})
     if about["detector"] == "paper":
-        return paper_detector(len(about["classes"]))
-    return small_detector(len(about["classes"]), about.get("width", 16))
+        return paper_detector(len(about["classes"]), **capsules)
+    return small_detector(len(about["classes"]), about.get("width", 16), **capsules)
 
 # %% ../nbs/16_predict.ipynb #6c682ec7
 def load_detector(

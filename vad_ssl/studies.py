@@ -17,6 +17,7 @@ from scipy import stats
 from tqdm.auto import tqdm
 
 from .actors import actors
+from .objects import objects
 from .study import Run, do
 from .train import write_csv
 
@@ -36,22 +37,32 @@ STUDIES = {
         "V, cyclic": OURS, "G": {**OURS, "attention": "gradient"}, "V + G": {**OURS, "attention": "both"}},
     "labels": {  # Figures 1 and 3
         f"{method}, {100 * share:.0f}%": {"method": method, "label_fraction": share} for share in (0.1, 0.2, 0.4, 1.0)
-        for method in ("supervised", "semi-supervised", "pseudo-label", "co-ssd")[:1 if share == 1 else 4]},
-    "unlabelled": {"supervised": {}} | {f"{n}x": {**OURS, "unlabelled": float(n)} for n in (1, 2, 4)},  # Figure 5
+        for method in ("supervised", "semi-supervised")[:1 if share == 1 else 2]},
+    "unlabelled": {"supervised": {}} | {f"{n}x": {**OURS, "unlabelled": float(n)} for n in (1, 2)} | {"all": OURS},  # Figure 5
+    "untrimmed": {"supervised": {}, "trimmed": {**OURS, "trimmed": True}, "untrimmed": OURS},  # Table 4
+    "extra": {  # Figure 4: further unlabelled videos, of the same kind and of another
+        "supervised": {}, "ours": OURS, "in domain": {**OURS, "extra": lambda: str(actors(seed=2, test=0))},
+        "out of domain": {**OURS, "extra": lambda: str(objects())}},
+    "routing": {  # the class capsules, with all labels
+        "EM, 3 iterations": ALL, "EM, 1 iteration": {**ALL, "iters": 1}, "EM, plain": {**ALL, "routing": "em, plain"},
+        "dynamic": {**ALL, "routing": "dynamic"}, "pooled": {**ALL, "routing": "pooled"}},
+    "longer": {  # all at twice the steps, beside supervision at once the steps
+        "supervised, once": {}, "supervised": {"times": 2}, "ours": {**OURS, "times": 2},
+        "mean teacher": {"method": "mean-teacher", "times": 2}, "supervised, all labels": {**ALL, "times": 2}},
     "tuning": {  # one knob a method, three values; on drawn videos of another seed than those of all other studies
         **{f"supervised, rate {lr}": {"lr": lr} for lr in (1e-3, 3e-4, 3e-3)},
         **{f"{method}, weight {lam}": {"method": method, "lam": lam} for method, values in {
-            "semi-supervised": (100.0, 30.0, 300.0), "mean-teacher": (100.0, 30.0, 300.0), "pseudo-label": (1.0, 0.3, 3.0),
+            "semi-supervised": (100.0, 30.0, 300.0), "mean-teacher": (1.0, 0.3, 3.0), "pseudo-label": (1.0, 0.3, 3.0),
             "mixmatch": (10.0, 3.0, 30.0), "co-ssd": (1.0, 0.3, 3.0)}.items() for lam in values}},
     "controls": {  # what else could explain a gain
-        "supervised": {}, "whole batch labelled": {"batch_labelled": 16}, "weight 0": {**OURS, "lam": 0.0},
+        "supervised": {}, "whole batch labelled": {"batch_labelled": 8}, "weight 0": {**OURS, "lam": 0.0},
         "twice the steps": {"times": 2}, "ours": OURS, "supervised, all labels": ALL, "ours, all labels": {**OURS, **ALL}},
     "released": {  # choices of the released code
         "ours": OURS, "3 frames": {**OURS, "window": 3}, "both views move": {**OURS, "hold": False},
         "both move, weight 2": {**OURS, "hold": False, "lam": 2.0}, "the paper's weights": {
             **OURS, "hold": False, "lam": 0.1, "lam1": 0.3, "lam2": 0.7}},
 }
-BUDGETS = {"demo": {"epochs": 10, "steps": 50}, "full": {"epochs": 40, "steps": 50}}
+BUDGETS = {"demo": {"epochs": 12, "steps": 50}, "full": {"epochs": 48, "steps": 50}}
 
 # %% ../nbs/23_studies.ipynb #6b00dcfb
 def grid(
@@ -64,8 +75,11 @@ def grid(
         raise ValueError(f"study {name!r}: choose {', '.join(STUDIES)}")
     if name == "tuning" and not base.data:
         base = replace(base, data=str(actors(seed=1)))
-    longer = lambda times=1, **what: {"epochs": times * base.epochs, **what}
-    return [(row, replace(base, seed=seed, **longer(**what))) for seed in seeds for row, what in STUDIES[name].items()]
+    if name == "extra" and base.data:
+        raise ValueError("study extra: draws its own videos; for your data use vad-ssl train --extra FOLDER")
+    longer = lambda times=1, **what: {"epochs": times * base.epochs} | {k: v() if callable(v) else v for k, v in what.items()}
+    rows = {row: longer(**what) for row, what in STUDIES[name].items()}
+    return [(row, replace(base, seed=seed, **what)) for seed in seeds for row, what in rows.items()]
 
 # %% ../nbs/23_studies.ipynb #8107b0bf
 def one(
