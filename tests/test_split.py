@@ -28,7 +28,6 @@ from vad_ssl.split import (
     read_manifest,
     split_labelled,
     strip,
-    trim,
     write_manifest,
 )
 
@@ -49,16 +48,6 @@ def setup_1():
 
     videos = deck()
     return SimpleNamespace(deck=deck, videos=videos)
-
-
-def test_a_trimmed_video_begins_and_ends_with_its_action_and_tells_nothing_else(setup_1):
-    videos = setup_1.videos
-    whole = next(v for v in videos if v.tubes)
-    cut_out, tube = trim(whole), whole.tubes[0]
-    assert cut_out.tubes == () and cut_out.label == -1
-    assert cut_out.n_frames >= len(tube.boxes) and cut_out.offset <= whole.offset + tube.start
-    bare = strip(whole)
-    assert trim(bare) is bare
 
 
 @pytest.fixture

@@ -63,6 +63,8 @@ def test_the_interval_worked_by_hand(setup_2):
 def test_the_table_says_mean_spread_gain_and_interval(setup_2):
     toy = setup_2.toy
     text = table(toy, ("score",)).loc["b"]
+    with_study = table(toy.assign(study="consistency", row=toy.row.replace({"a": "supervised", "b": "CC"})), ("score",))
+    assert with_study.loc["CC", "paper: f"] == 65.0 and "paper: f" not in table(toy, ("score",))
     assert text["score"] == "45.0 ± 6.2" and text["gain in s"] == "+10.0 [+5.0, +15.0], 3 of 3"
 
 

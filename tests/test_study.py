@@ -24,8 +24,10 @@ import torch
 from vad_ssl.study import (
     METHODS,
     PRESETS,
+    ROUTINGS,
     Run,
     WEIGHTS,
+    about_of,
     batches_of,
     do,
     fingerprint,
@@ -44,12 +46,14 @@ from vad_ssl.study import (
 def test_the_fingerprint_changes_with_every_field_but_those_of_the_machine():
     def other(f):
         "Another value of a field."
-        if f.metadata["choices"]: return next(c for c in f.metadata["choices"] if c != f.default)
+        if f.metadata["choices"]: return next(c for c in f.metadata["choices"] if c != getattr(base, f.name))
         return {bool: not f.default, str: "other"}.get(f.type, f.default if f.type in (bool, str) else f.default + 1)
-    runs = {f.name: replace(Run(), **{f.name: other(f)}) for f in fields(Run)}
+    base = Run(method="semi-supervised")
+    runs = {f.name: replace(base, **{f.name: other(f)}) for f in fields(Run)}
     assert len({fingerprint(run) for run in runs.values()}) == len(runs) - 3
-    same = [name for name, run in runs.items() if fingerprint(run) == fingerprint(Run())]
+    same = [name for name, run in runs.items() if fingerprint(run) == fingerprint(base)]
     assert same == ["workers", "keep", "save_every", "tensorboard"]
+    assert fingerprint(replace(base, lam=WEIGHTS["semi-supervised"])) == fingerprint(base)  # the same weight, said in two ways
 
 
 def test_a_run_that_could_not_be_trained_is_refused_by_field():
@@ -99,7 +103,7 @@ def test_the_presets_have_the_settings_of_the_paper():
 
 
 def test_a_run_without_a_weight_takes_its_method_s():
-    assert weight(Run(method="semi-supervised")) == 100 and weight(Run(method="semi-supervised", lam=0.0)) == 0
+    assert weight(Run(method="semi-supervised")) == WEIGHTS["semi-supervised"] > 0 and weight(Run(method="semi-supervised", lam=0.0)) == 0
     assert set(WEIGHTS) == set(METHODS) and PRESETS["ucf101_24"].lam == 0.1
 
 
@@ -122,6 +126,24 @@ def test_fewer_unlabelled_videos_and_further_ones(setup_1):
     assert len({v.name.split("/")[0] for v in few}) > 3  # drawn from all classes
     _, more, _ = parts_of(replace(tiny, extra=str(data)), train)
     assert len(more) > len(everything) and all(v.label < 0 and not v.tubes for v in more)
+
+
+def test_trimmed_unlabelled_videos_begin_with_their_action_and_tell_nothing_else(setup_1):
+    tiny = setup_1.tiny
+    train, _, _ = videos_of(tiny)
+    (_, as_they_are, _), (_, cut, _) = parts_of(tiny, train), parts_of(replace(tiny, trimmed=True), train)
+    begin = {v.name: min(t.start for t in v.tubes) for v in train}
+    assert [v.name for v in cut] == [v.name for v in as_they_are] and any(begin[v.name] for v in cut)
+    assert all(v.offset == begin[v.name] and v.n_frames < 32 + 1 and v.label < 0 and not v.tubes for v in cut)
+
+
+def test_a_checkpoint_says_how_its_capsules_are_routed(setup_1):
+    tiny = setup_1.tiny
+    for routing in ROUTINGS:
+        run = replace(tiny, routing=routing, iters=2)
+        capsules = build(about_of(run, list("ab"))).capsules
+        assert (capsules.routing, capsules.iters) == (ROUTINGS[routing].get("routing", "em"), 2)
+    assert build(about_of(replace(tiny, routing="em, plain"), list("ab"))).capsules.em == {"tau": 1.0, "relative": False}
 
 
 def test_a_row_has_the_promised_columns_and_plausible_values(setup_1):
