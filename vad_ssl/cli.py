@@ -45,9 +45,9 @@ def writable(folder: Path) -> Path:
         raise ValueError(f"{folder}: cannot be written ({error.strerror}); choose another folder with --out") from None
     return folder
 
-# %% ../nbs/25_cli.ipynb #1ef1c50f
+# %% ../nbs/25_cli.ipynb #54653703
 def demo(args):
-    "train both arms on the embedded data set, evaluate them and write a report"
+    "train a supervised and two semi-supervised arms on the embedded data set, evaluate them and write a report"
     from vad_ssl.report import demo
     out = writable(args.out)
     scores = demo(out, args.seed, run_of(args), seeds=args.seeds)

@@ -53,7 +53,7 @@ STUDIES = {
         **{f"supervised, rate {lr}": {"lr": lr} for lr in (1e-3, 3e-4, 3e-3)},
         **{f"{method}, weight {lam}": {"method": method, "lam": lam} for method, values in {
             "semi-supervised": (10.0, 30.0, 100.0, 300.0), "mean-teacher": (0.3, 1.0, 3.0), "pseudo-label": (0.1, 0.3, 1.0, 3.0),
-            "mixmatch": (1.0, 3.0, 10.0, 30.0), "co-ssd": (0.3, 1.0, 3.0)}.items() for lam in values}},
+            "mixmatch": (1.0, 3.0, 10.0, 30.0), "co-ssd": (0.1, 0.3, 1.0, 3.0)}.items() for lam in values}},
     "controls": {  # what else could explain a gain
         "supervised": {}, "whole batch labelled": {"batch_labelled": 8}, "weight 0": {**OURS, "lam": 0.0},
         "twice the steps": {"times": 2}, "ours": OURS, "supervised, all labels": ALL, "ours, all labels": {**OURS, **ALL}},
