@@ -131,6 +131,8 @@ def study(args):
     else:
         base = studies.Run(data=args.data, **studies.BUDGETS[args.budget])
         scores = studies.study(args.name, out, args.seeds, base, args.jobs)
+        if int(os.environ.get("RANK", 0)):  # of several processes the first one speaks
+            return
         print(studies.table(scores).to_string())
         studies.figure(scores).savefig(out / f"{args.name}.png", bbox_inches="tight")
     print(f"written to {out / args.name}.csv")

@@ -6,7 +6,7 @@
 __all__ = ['WEIGHTS', 'ROUTINGS', 'PAPER', 'PRESETS', 'METHODS', 'TAUGHT', 'option', 'check_field', 'Run', 'weight',
            'fingerprint', 'nearest', 'numeric', 'varied', 'read_config', 'write_config', 'videos_of', 'parts_of',
            'resolved', 'piece', 'drawn', 'batches_of', 'run_folder', 'fresh', 'about_of', 'validation', 'fit_run',
-           'train_run', 'score_run', 'score_row', 'commit', 'do']
+           'train_run', 'score_run', 'score_row', 'commit', 'write_row', 'do']
 
 # %% ../nbs/22_study.ipynb #f6a3d98f
 import difflib
@@ -429,17 +429,14 @@ def commit() -> str:
     except OSError:
         return ""
 
-# %% ../nbs/22_study.ipynb #70759079
-def do(
-    run: Run,
+# %% ../nbs/22_study.ipynb #f3503546
+def write_row(
+    run: Run,  # trained
     out: Path,
+    path: Path,  # of the row
     bar: bool = True,
-) -> dict:  # a row of scores, see `score_row`
-    "Train and score a run, unless `row.json` of an earlier time is there."
-    path = run_folder(out, run) / "row.json"
-    if path.exists():
-        return json.loads(path.read_text())
-    train_run(run, out, bar)
+):
+    "Score a trained run, and write its row in one step."
     records = score_run(run, out, bar)
     seconds = pd.read_csv(path.parent / "log.csv").seconds.sum()
     train, _, classes = videos_of(run)
@@ -447,4 +444,19 @@ def do(
     part = path.with_suffix(".part")
     part.write_text(json.dumps(row, indent=1))
     part.replace(path)
-    return row
+
+# %% ../nbs/22_study.ipynb #70759079
+def do(
+    run: Run,
+    out: Path,
+    bar: bool = True,
+) -> dict:  # a row of scores, see `score_row`
+    "Train and score a run, unless `row.json` of an earlier time is there; of several processes the first one scores."
+    path = run_folder(out, run) / "row.json"
+    if not path.exists():
+        train_run(run, out, bar)
+        state = processes()
+        if state.is_main_process:
+            write_row(run, out, path, bar)
+        state.wait_for_everyone()
+    return json.loads(path.read_text())
