@@ -54,6 +54,11 @@ STUDIES = {
         **{f"{method}, weight {lam}": {"method": method, "lam": lam} for method, values in {
             "semi-supervised": (10.0, 30.0, 100.0, 300.0), "mean-teacher": (0.3, 1.0, 3.0), "pseudo-label": (0.1, 0.3, 1.0, 3.0),
             "mixmatch": (1.0, 3.0, 10.0, 30.0), "co-ssd": (0.1, 0.3, 1.0, 3.0)}.items() for lam in values}},
+    "runoff": {  # the two best of each method in `tuning`, on the same videos, with further seeds
+        **{f"supervised, rate {lr}": {"lr": lr} for lr in (1e-3, 3e-3)},
+        **{f"{method}, weight {lam}": {"method": method, "lam": lam} for method, values in {
+            "semi-supervised": (10.0, 30.0), "mean-teacher": (1.0, 3.0), "pseudo-label": (0.1, 0.3), "mixmatch": (1.0, 3.0),
+            "co-ssd": (0.3, 3.0)}.items() for lam in values}},
     "controls": {  # what else could explain a gain
         "supervised": {}, "whole batch labelled": {"batch_labelled": 8}, "weight 0": {**OURS, "lam": 0.0},
         "twice the steps": {"times": 2}, "ours": OURS, "supervised, all labels": ALL, "ours, all labels": {**OURS, **ALL}},
@@ -73,7 +78,7 @@ def grid(
     "The runs of a study; raises ValueError if there is none of that name."
     if name not in STUDIES:
         raise ValueError(f"study {name!r}: choose {', '.join(STUDIES)}")
-    if name == "tuning" and not base.data:
+    if name in ("tuning", "runoff") and not base.data:
         base = replace(base, data=str(actors(seed=1)))
     if name == "extra" and base.data:
         raise ValueError("study extra: draws its own videos; for your data use vad-ssl train --extra FOLDER")
