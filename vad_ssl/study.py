@@ -65,8 +65,8 @@ def check_field(
     if choices and value not in choices:
         raise ValueError(f"{f.name}={value!r}: choose {' or '.join(choices)}")
 
-# %% ../nbs/22_study.ipynb #1fbd3953
-WEIGHTS = {"supervised": 0.0, "semi-supervised": 10.0, "pseudo-label": 0.3, "mixmatch": 1.0, "co-ssd": 0.3,
+# %% ../nbs/22_study.ipynb #2a70695c
+WEIGHTS = {"supervised": 0.0, "semi-supervised": 30.0, "pseudo-label": 0.3, "mixmatch": 1.0, "co-ssd": 0.3,
            "mean-teacher": 1.0}  # of the losses on unlabelled clips, where a run names none
 ROUTINGS = {"em": {}, "em, plain": {"tau": 1.0, "relative": False}, "dynamic": {"routing": "dynamic"},
             "pooled": {"routing": "pooled"}}  # options of the class capsules; plain: as first published
