@@ -138,12 +138,11 @@ def test_a_vector_of_length_1_is_squashed_to_one_half_and_of_length_3_to_nine_te
     assert squash(torch.zeros(2)).tolist() == [0., 0.]
 
 
-def test_pooling_is_the_mean_vote_of_the_children_that_are_there(setup_1):
-    votes = setup_1.votes
-    votes = torch.tensor([[[[1., 2.]], [[3., 6.]], [[9., 9.]]]])  # three children, one parent, two pose entries
-    poses, act = pooled(votes, torch.tensor([[1., 1., 0.]]), torch.tensor([[1., -.5]]), torch.zeros(1))
-    torch.testing.assert_close(poses, torch.tensor([[[2., 4.]]]), atol=1e-3, rtol=0)
-    torch.testing.assert_close(act, torch.tensor([[.5]]), atol=1e-3, rtol=0)  # sigmoid(2 - 4 / 2)
+def test_pooling_is_the_mean_vote_of_the_children_that_are_there():
+    three = torch.tensor([[[[1., 2.]], [[3., 6.]], [[9., 9.]]]])  # three children, one parent, two pose entries
+    mean, reading = pooled(three, torch.tensor([[1., 1., 0.]]), torch.tensor([[1., -.5]]), torch.zeros(1))
+    torch.testing.assert_close(mean, torch.tensor([[[2., 4.]]]), atol=1e-3, rtol=0)
+    torch.testing.assert_close(reading, torch.tensor([[.5]]), atol=1e-3, rtol=0)  # sigmoid(2 - 4 / 2)
 
 
 def test_dynamic_routing_on_the_three_children_gives_the_pose_worked_by_hand_after_one_round(setup_1):
