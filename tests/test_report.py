@@ -23,10 +23,10 @@ def test_a_page_is_self_contained_and_escapes_what_it_is_given():
     assert "http" not in text and "<script" not in text
 
 
-def test_the_verdict_names_whoever_is_ahead():
+def test_the_verdict_compares_every_arm_with_the_first():
     table = pd.DataFrame({"method": ["a", "b"], "seed": [0, 0], "f_map_50": [40.0, 50.0], "v_map_50": [30.0, 20.0],
                           "videos": [8, 8]})
-    assert "f-mAP@0.5: b 50.0, a 40.0 (+10.0)" in verdict(table) and "v-mAP@0.5: a 30.0" in verdict(table)
+    assert "f-mAP@0.5: a 40.0, b 50.0 (+10.0); v-mAP@0.5: a 30.0, b 20.0 (-10.0)" in verdict(table)
     assert "One seed" in verdict(table) and "Means of 2 seeds" in verdict(pd.concat([table, table.assign(seed=1)]))
 
 

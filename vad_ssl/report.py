@@ -141,16 +141,15 @@ def page(
         return f"<p>{html.escape(part)}</p>"
     return PAGE.format(title=html.escape(title), body="\n".join(piece(part) for part in parts))
 
-# %% ../nbs/23_report.ipynb #9467c625
+# %% ../nbs/23_report.ipynb #8f9b34c1
 def verdict(
     scores: pd.DataFrame,  # rows of `do`
 ) -> str:
-    "Say who is ahead, by how much, and how sure that is."
+    "Say how far every arm is from the first one, and how sure that is."
     said, table = [], scores.groupby("method", sort=False)
     for column, name in (("f_map_50", "f-mAP@0.5"), ("v_map_50", "v-mAP@0.5")):
-        best = table[column].mean().sort_values(ascending=False)
-        one, two = best.index[:2]
-        said.append(f"{name}: {one} {best[one]:.1f}, {two} {best[two]:.1f} ({best[one] - best[two]:+.1f})")
+        (first, start), *others = table[column].mean().items()
+        said.append(", ".join([f"{name}: {first} {start:.1f}", *(f"{m} {x:.1f} ({x - start:+.1f})" for m, x in others)]))
     seeds, videos = scores.seed.nunique(), int(scores.videos.iloc[0])
     how = "One seed" if seeds == 1 else f"Means of {seeds} seeds"
     return "; ".join(said) + f". {how}, {videos} test videos: differences of a few points are chance."
