@@ -9,15 +9,21 @@ from vad_ssl import smoothness
 from vad_ssl.coherence import variance_mask as variance
 from vad_ssl.detector import chosen
 from vad_ssl.detector import class_mask
+from vad_ssl.detector import small_detector
+from vad_ssl.objective import Progress
+from vad_ssl.objective import semi_supervised_step
 import json
 import numpy as np
 import pytest
 import torch
 
 from vad_ssl.released import (
+    QUIRKS,
     fit,
     gradient_mask,
     localisation_consistency,
+    place_quirk,
+    quirky_step,
     route,
     spread_loss,
     variance_mask,
@@ -424,3 +430,38 @@ def test_doubling_is_harmless_and_logits_and_sign_are_not(setup_5):
     assert abs(cosine["Eq. 5: both"] - cosine["Eq. 5: signed mask"]) < 0.05
     half, same = table["Eq. 5: both, against plain L2"]  # plain L2 at half the weight
     assert 0.4 < half < 0.6 and same > 0.97
+
+
+def test_each_quirk_does_what_its_name_says_and_nothing_else():
+    a, b = (torch.randn(2, 1, 5, 6, 6, generator=torch.Generator().manual_seed(k)) for k in (0, 1))
+    seen_by_both = (torch.rand(2, 1, 5, 6, 6, generator=torch.Generator().manual_seed(2)) > 0.2).float()
+    p, q = a.sigmoid(), b.sigmoid()
+    plain = consistency.l2_consistency(p, q, seen_by_both).item()
+    paper = lambda w: coherence.coherence_loss(p, q, w, seen_by_both).item()
+    got = lambda quirk, w: place_quirk(quirk, a, b, w, seen_by_both).item()
+    assert got("doubled variance", 0.0) == pytest.approx(plain) == pytest.approx(paper(0.0))
+    assert got("doubled variance", 1.0) == pytest.approx(2 * paper(1.0), rel=1e-5)  # the masked part counts twice
+    assert got("mask of logits", 0.0) == pytest.approx(plain)
+    assert abs(got("mask of logits", 1.0) / paper(1.0) - 1) > 0.01  # other pixels count
+    assert got("logits", 0.0) == pytest.approx(((a - b) ** 2 * seen_by_both).mean().item())
+    signed = got("signed gradient", 1.0)
+    assert 0.3 * plain < signed < 0.7 * plain  # about plain L2 at half the weight, and no ramp
+    assert signed == got("signed gradient", 0.0)
+    assert smoothness.smoothness_loss(p, q, seen_by_both).item() != pytest.approx(signed, rel=0.05)
+
+
+def test_a_quirky_step_is_a_semi_supervised_step_with_another_place_loss():
+    from vad_ssl.detector import small_detector
+    from vad_ssl.objective import Progress, semi_supervised_step
+    torch.manual_seed(0)
+    tiny = small_detector(3, 8).eval()
+    known = {"clip": torch.rand(2, 3, 4, 32, 32), "mask": (torch.rand(2, 1, 4, 32, 32) > 0.8).float(), "label": torch.tensor([0, 2])}
+    rest = {"clip": torch.rand(2, 3, 4, 32, 32)}
+    def of(step, **how):
+        torch.manual_seed(1)
+        return {name: loss.item() for name, loss in step(tiny, known, rest, Progress(2.0, 4), **how).items()}
+    base = of(semi_supervised_step, lam=30.0, lam1=0.0, lam2=1.0, warmup=0.4, trust=0.11, hold=True)
+    for quirk in QUIRKS:
+        losses_of = of(quirky_step, quirk=quirk)
+        assert losses_of["localisation"] == pytest.approx(base["localisation"]) and losses_of["spread"] == pytest.approx(base["spread"])
+        assert losses_of["place consistency"] > 0 and losses_of["place consistency"] != pytest.approx(base["place consistency"], rel=1e-3)

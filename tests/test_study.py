@@ -35,6 +35,7 @@ from vad_ssl.study import (
     read_config,
     resolved,
     run_folder,
+    step_of,
     train_run,
     varied,
     videos_of,
@@ -105,6 +106,14 @@ def test_the_presets_have_the_settings_of_the_paper():
 def test_a_run_without_a_weight_takes_its_method_s():
     assert weight(Run(method="semi-supervised")) == WEIGHTS["semi-supervised"] > 0 and weight(Run(method="semi-supervised", lam=0.0)) == 0
     assert set(WEIGHTS) == set(METHODS) and PRESETS["ucf101_24"].lam == 0.1
+    quirky = step_of(Run(method="semi-supervised", attention="logits", window=3, lam=0.1)).keywords
+    assert {k: v for k, v in quirky.items() if k != "views"} == dict(quirk="logits", lam=0.1, warmup=0.4, trust=0.11, frames=3)
+    for method in METHODS:  # every step takes the views of the run
+        weak, strong = step_of(Run(method=method, strength=2.0)).keywords["views"]
+        far = strong(500, 48)
+        assert far.by.abs().max() == 12 and 0.25 < (far.factor - 1).abs().max() < 0.3 and (weak(3).factor == 1).all()
+    for other in ({"lam1": 0.3}, {"lam2": 0.5}, {"hold": False}, {"cyclic": False}):
+        with pytest.raises(ValueError, match="attention='logits': one quirk at a time"): Run(attention="logits", **other)
 
 
 @pytest.fixture(scope="module")

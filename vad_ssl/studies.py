@@ -62,10 +62,13 @@ STUDIES = {
     "controls": {  # what else could explain a gain
         "supervised": {}, "whole batch labelled": {"batch_labelled": 8}, "weight 0": {**OURS, "lam": 0.0},
         "twice the steps": {"times": 2}, "ours": OURS, "supervised, all labels": ALL, "ours, all labels": {**OURS, **ALL}},
-    "released": {  # choices of the released code
-        "ours": OURS, "3 frames": {**OURS, "window": 3}, "both views move": {**OURS, "hold": False},
-        "both move, weight 2": {**OURS, "hold": False, "lam": 2.0}, "the paper's weights": {
-            **OURS, "hold": False, "lam": 0.1, "lam1": 0.3, "lam2": 0.7}},
+    "released": {  # choices of the released code, one at a time; against ours
+        "ours": OURS, "3 frames": {**OURS, "window": 3}, "variance doubled": {**OURS, "attention": "doubled variance"},
+        "mask of logits": {**OURS, "attention": "mask of logits"},
+        **{f"error of logits, weight {lam}": {**OURS, "attention": "logits", "lam": lam} for lam in (0.1, 1.0)},
+        "G": {**OURS, "attention": "gradient"}, "G, signed and scaled": {**OURS, "attention": "signed gradient"},
+        "both views move": {**OURS, "hold": False}, "both move, weight 2": {**OURS, "hold": False, "lam": 2.0},
+        "the paper's weights": {**OURS, "hold": False, "lam": 0.1, "lam1": 0.3, "lam2": 0.7}},
 }
 BUDGETS = {"demo": {"epochs": 12, "steps": 50}, "full": {"epochs": 48, "steps": 50}, "trial": {"epochs": 2, "steps": 10}}
 

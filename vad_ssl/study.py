@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['WEIGHTS', 'ROUTINGS', 'PAPER', 'PRESETS', 'METHODS', 'TAUGHT', 'option', 'check_field', 'Run', 'weight',
-           'fingerprint', 'nearest', 'numeric', 'varied', 'read_config', 'write_config', 'videos_of', 'parts_of',
-           'resolved', 'piece', 'drawn', 'batches_of', 'run_folder', 'fresh', 'about_of', 'validation', 'fit_run',
-           'train_run', 'score_run', 'score_row', 'commit', 'write_row', 'do']
+           'fingerprint', 'nearest', 'numeric', 'varied', 'read_config', 'write_config', 'consistent', 'step_of',
+           'videos_of', 'parts_of', 'resolved', 'piece', 'drawn', 'batches_of', 'run_folder', 'fresh', 'about_of',
+           'validation', 'fit_run', 'train_run', 'score_run', 'score_row', 'commit', 'write_row', 'do']
 
 # %% ../nbs/22_study.ipynb #f6a3d98f
 import difflib
@@ -33,10 +33,12 @@ from .metrics import summarise
 from .objective import semi_supervised_step, supervised_step
 from .i3d import kinetics_weights
 from .predict import build
+from .released import QUIRKS, quirky_step
 from .split import Clips, loaders, read_manifest, split_labelled, strip
 from .checkpoint import load_weights, save_weights
 from .parallel import processes
 from .train import fit, tensorboard
+from .views import strong_view, weak_view
 
 # %% ../nbs/22_study.ipynb #e6a81431
 def option(
@@ -45,9 +47,10 @@ def option(
     least: float | None = None,  # smallest value
     choices: tuple = (),  # if there are few
     outcome: bool = True,  # False: concerns the machine alone and changes no result
+    later: bool = False,  # True: came after results were filed; at its default, their names stay
 ):  # a field of a dataclass
     "Declare a field."
-    return field(default=default, metadata=dict(text=text, least=least, choices=choices, outcome=outcome))
+    return field(default=default, metadata=dict(text=text, least=least, choices=choices, outcome=outcome, later=later))
 
 # %% ../nbs/22_study.ipynb #e0720f4c
 def check_field(
@@ -95,6 +98,7 @@ class Run:
     stride: int = option(2, "frames from one to the next", 1)
     size: int = option(48, "pixels, side of the training crop", 1)
     short: int = option(52, "pixels, shorter side of the frames before cropping", 1)
+    strength: float = option(1.0, "of shift, zoom and colour in the strong view", 0, later=True)
     batch_labelled: int = option(4, "clips an update, over all processes", 1)
     batch_unlabelled: int = option(4, "clips an update, over all processes; not used by the supervised method", 1)
     accumulate: int = option(1, "pieces in which a batch is computed, to save memory", 1)
@@ -105,7 +109,7 @@ class Run:
     lam: float = option(-1.0, "weight of all losses on unlabelled clips (Eq. 9); -1: the method's own default", -1)
     lam1: float = option(0.0, "weight of the class consistency (Eq. 8)", 0)
     lam2: float = option(1.0, "weight of the place consistency (Eq. 8)", 0)
-    attention: str = option("variance", "mask (Eqs. 2, 3, 5)", choices=("none", "variance", "gradient", "both"))
+    attention: str = option("variance", "mask (Eqs. 2, 3, 5), or a quirk of the released code", choices=("none", "variance", "gradient", "both", *QUIRKS))
     window: int = option(5, "frames in the window of the variance mask, odd", 1)
     cyclic: bool = option(True, "variance over the ring of both views; no: over view 1 alone")
     hold: bool = option(True, "view 1 is a fixed target; no: gradient through both views, as released")
@@ -125,6 +129,8 @@ class Run:
             check_field(f, getattr(self, f.name))
         if -1 < self.lam < 0:
             raise ValueError(f"lam={self.lam}: give -1 for the method's own weight, or at least 0")
+        if self.attention in QUIRKS and (self.lam1 or self.lam2 != 1 or not self.hold or not self.cyclic):
+            raise ValueError(f"attention={self.attention!r}: one quirk at a time; leave lam1, lam2, hold and cyclic as they are")
 
 # %% ../nbs/22_study.ipynb #b5d195d7
 def weight(
@@ -136,7 +142,8 @@ def weight(
 # %% ../nbs/22_study.ipynb #49fe652f
 def fingerprint(run: Run) -> str:
     "A short name that changes with every field that may change the outcome: results are filed under it."
-    decisive = {f.name: getattr(run, f.name) for f in fields(run) if f.metadata["outcome"]} | {"lam": weight(run)}
+    told = lambda f: f.metadata["outcome"] and not (f.metadata["later"] and getattr(run, f.name) == f.default)
+    decisive = {f.name: getattr(run, f.name) for f in fields(run) if told(f)} | {"lam": weight(run)}
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:10]
 
 # %% ../nbs/22_study.ipynb #96937f75
@@ -203,18 +210,32 @@ def write_config(
     text = "".join(f"{f.name}: {json.dumps(getattr(run, f.name))}  # {f.metadata['text']}\n" for f in fields(run))
     Path(path).write_text(text)
 
-# %% ../nbs/22_study.ipynb #8c1ad6b4
+# %% ../nbs/22_study.ipynb #b6f2284e
+def consistent(
+    run: Run,
+):  # a step, see `vad_ssl.train.fit`
+    "The paper's step, or the one with a quirk of the released code."
+    common = dict(lam=weight(run), warmup=run.warmup, trust=run.trust, frames=run.window)
+    if run.attention in QUIRKS:
+        return partial(quirky_step, quirk=run.attention, **common)
+    return partial(semi_supervised_step, lam1=run.lam1, lam2=run.lam2, hold=run.hold, attention=run.attention,
+                   cyclic=run.cyclic, **common)
+
 METHODS = {
     "supervised": lambda run: supervised_step,
-    "semi-supervised": lambda run: partial(semi_supervised_step, lam=weight(run), lam1=run.lam1, lam2=run.lam2, hold=run.hold,
-                                           warmup=run.warmup, trust=run.trust, attention=run.attention, frames=run.window,
-                                           cyclic=run.cyclic),
+    "semi-supervised": consistent,
     "pseudo-label": lambda run: partial(pseudo_label_step, weight=weight(run), trust=run.trust),
     "mixmatch": lambda run: partial(mixmatch_step, weight=weight(run), warmup=run.warmup, trust=run.trust),
     "co-ssd": lambda run: partial(co_ssd_step, weight=weight(run), warmup=run.warmup, trust=run.trust),
     "mean-teacher": lambda run: partial(mean_teacher_step, weight=weight(run), warmup=run.warmup, trust=run.trust),
 }
 TAUGHT = ("pseudo-label", "mean-teacher")  # those that need a second set of weights
+
+def step_of(
+    run: Run,
+):  # a step, see `vad_ssl.train.fit`
+    "The step of the run's method, on two views of the run's strength: the same for all methods."
+    return partial(METHODS[run.method](run), views=(weak_view, partial(strong_view, strength=run.strength)))
 
 # %% ../nbs/22_study.ipynb #921111ac
 def videos_of(
@@ -359,7 +380,7 @@ def fit_run(
         folder.mkdir(parents=True, exist_ok=True)
         write_config(folder / "config.yaml", run)
         tell = (*tell, tensorboard(folder / "tensorboard")) if run.tensorboard else tell
-    log = fit(model, METHODS[run.method](run), batches, run.epochs, folder, run.lr, run.schedule, run.seed, run.method, bar,
+    log = fit(model, step_of(run), batches, run.epochs, folder, run.lr, run.schedule, run.seed, run.method, bar,
               tell, check, run.on_nan, run.precision, run.accumulate, run.compile, keep=run.keep, save_every=run.save_every)
     if batches.bad and state.is_main_process:
         print(f"{len(batches.bad)} unreadable videos were skipped: {', '.join(batches.bad)}")

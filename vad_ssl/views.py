@@ -133,6 +133,7 @@ def weak_view(
 def strong_view(
     b: int,  # clips in the batch
     size: int,  # shorter side of the clip in pixels; shifts reach an eighth of it
+    strength: float = 1.0,  # of all but the flip; 0: none
 ) -> View:
-    "Flip, shift by up to an eighth, zoom by up to 15%, and photometric jitter."
-    return random_view(b, scale=0.15, reach=size // 8, colour=0.5)
+    "Flip, shift by up to an eighth, zoom by up to 15%, and photometric jitter: times `strength`."
+    return random_view(b, scale=0.15 * strength, reach=int(strength * size / 8), colour=0.5 * strength)
