@@ -59,6 +59,8 @@ STUDIES = {
         **{f"{method}, weight {lam}": {"method": method, "lam": lam} for method, values in {
             "semi-supervised": (10.0, 30.0), "mean-teacher": (1.0, 3.0), "pseudo-label": (0.1, 0.3), "mixmatch": (1.0, 3.0),
             "co-ssd": (0.3, 3.0)}.items() for lam in values}},
+    "strength": {  # of the strong view, on the same videos
+        f"{method}, strength {s}": {"method": method, "strength": s} for method in ("supervised", "mean-teacher") for s in (1.0, 1.6, 2.4)},
     "controls": {  # what else could explain a gain
         "supervised": {}, "whole batch labelled": {"batch_labelled": 8}, "weight 0": {**OURS, "lam": 0.0},
         "twice the steps": {"times": 2}, "ours": OURS, "supervised, all labels": ALL, "ours, all labels": {**OURS, **ALL}},
@@ -81,7 +83,7 @@ def grid(
     "The runs of a study; raises ValueError if there is none of that name."
     if name not in STUDIES:
         raise ValueError(f"study {name!r}: choose {', '.join(STUDIES)}")
-    if name in ("tuning", "runoff") and not base.data:
+    if name in ("tuning", "runoff", "strength") and not base.data:
         base = replace(base, data=str(actors(seed=1)))
     if name == "extra" and base.data:
         raise ValueError("study extra: draws its own videos; for your data use vad-ssl train --extra FOLDER")
