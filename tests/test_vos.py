@@ -22,6 +22,7 @@ from vad_ssl.vos import (
     ObjectClips,
     VOSRun,
     VOS_ARMS,
+    animate,
     do_vos,
     first_only,
     load_vos,
@@ -40,6 +41,7 @@ from vad_ssl.vos import (
     vos_folder,
     vos_parts,
     vos_study,
+    with_animation,
 )
 
 
@@ -180,6 +182,26 @@ def test_an_item_depends_on_seed_epoch_and_index_alone_and_begins_where_the_obje
     assert all(clips[0, k]["first"].any() for k in range(40))
 
 
+def test_an_animated_object_is_where_its_mask_says_and_nothing_else_changes():
+    given = {"clip": torch.rand(2, 3, 4, 8, 12), "first": torch.zeros(2, 1, 8, 12)}
+    given["first"][:, :, 2:5, 3:7] = 1
+    made = animate(given, 0.0, 0.0)
+    all_masks = torch.cat([made["first"][:, :, None], made["mask"]], 2)
+    assert (all_masks == given["first"][:, :, None]).all()
+    for k in (0, 1):
+        on = given["first"][k, 0] > 0
+        for frame in range(4):
+            torch.testing.assert_close(made["clip"][k, :, frame][:, on], given["clip"][k, :, 0][:, on], atol=1e-5, rtol=0)
+            assert torch.equal(made["clip"][k, :, frame][:, ~on], given["clip"][1 - k, :, frame][:, ~on])
+    torch.manual_seed(0)
+    moving = animate(given, 0.25, 0.0)
+    torch.manual_seed(0)
+    step = 0.25 * (2 * torch.rand(2, 1, 2) - 1)[0, 0] * torch.tensor([12, 8])  # pixels right and down in a frame
+    centre = lambda m: torch.stack([m.nonzero()[:, 1].float().mean(), m.nonzero()[:, 0].float().mean()])
+    assert (centre(moving["mask"][0, 0, 0]) - centre(given["first"][0, 0]) - step).abs().max() < 0.6
+    assert animate(given | {"first": given["first"] * 0})["mask"].sum() == 0  # nothing marked, nothing moved
+
+
 @pytest.fixture
 def setup_4(setup_2):
     model = setup_2.model
@@ -209,9 +231,12 @@ def test_corrupting_unlabelled_masks_beyond_the_first_frame_leaves_losses_bit_id
     wrong = lambda t: replace(t, label=0, masks=lambda k: t.masks(t.start) if k == t.start else full)
     spoilt = [v if v.name in names else replace(v, action="?", tubes=tuple(map(wrong, v.tubes))) for v in videos]
     assert any(t.masks(t.start + 1).all() for v in spoilt for t in v.tubes)
-    before, after = losses(lab, unl), losses(lab, [first_only(v) for v in spoilt if v.name not in names])
-    assert before[0] == after[0] and before[0]["coherence"] > 0
-    assert all(torch.equal(a, b) for a, b in zip(before[1], after[1]))
+    rest = [first_only(v) for v in spoilt if v.name not in names]
+    for step in (semi_supervised_vos_step, with_animation(semi_supervised_vos_step, 1.0)):
+        before, after = losses(lab, unl, step), losses(lab, rest, step)
+        assert before[0] == after[0] and before[0]["coherence"] > 0
+        assert all(torch.equal(a, b) for a, b in zip(before[1], after[1]))
+    assert before[0]["animated"] > 0
 
 
 def test_corrupting_a_first_mask_does_change_the_coherence_loss(setup_3, setup_4):
@@ -369,7 +394,7 @@ def test_a_small_row_comes_out_the_same_again_to_the_last_digit(setup_6):
     table = setup_6.table
     again = vos_study(Path(tempfile.mkdtemp()), 1, tiny, bar=False, picture=False)
     pd.testing.assert_frame_equal(again.drop(columns="seconds"), table.drop(columns="seconds"))
-    assert table.method.tolist() == [m for m, _ in VOS_ARMS] and (table.steps == 2).all()
+    assert table.arm.tolist() == list(VOS_ARMS) and (table.steps == 2).all()
     assert table[["average", "J_seen", "J_unseen", "F_seen", "F_unseen"]].stack().between(0, 100).all()
 
 
@@ -377,11 +402,11 @@ def test_a_study_that_was_killed_goes_on_where_it_was(setup_6):
     tiny = setup_6.tiny
     table = setup_6.table
     late = Path(tempfile.mkdtemp())
-    do_vos(replace(tiny, method=VOS_ARMS[0][0], label_fraction=VOS_ARMS[0][1]), late, bar=False)  # then comes the kill
+    do_vos(tiny, late, bar=False)  # then comes the kill
     finished = next(late.glob("runs/*/model.safetensors"))
     before = finished.stat().st_mtime_ns
     rows = vos_study(late, 1, tiny, bar=False, picture=False)
-    assert finished.stat().st_mtime_ns == before and len(list(late.glob("runs/*/model.safetensors"))) == 3
+    assert finished.stat().st_mtime_ns == before and len(list(late.glob("runs/*/model.safetensors"))) == len(VOS_ARMS)
     pd.testing.assert_frame_equal(rows.drop(columns="seconds"), table.drop(columns="seconds"))
 
 

@@ -127,7 +127,7 @@ def study(args):
     from vad_ssl import studies, vos
     out = writable(args.out)
     if args.name == "vos":
-        print(vos.vos_study(out, args.seeds, vos.VOSRun(data=args.data)).to_string(index=False))
+        print(vos.vos_study(out, args.seeds, vos.VOSRun(data=args.data), jobs=args.jobs).to_string(index=False))
     else:
         base = studies.Run(data=args.data, **studies.BUDGETS[args.budget])
         scores = studies.study(args.name, out, args.seeds, base, args.jobs)
@@ -265,7 +265,7 @@ def parser() -> Parser:
     p.add_argument("--seeds", type=int, default=5, help="how many, counted from 0; default 5")
     p.add_argument("--budget", choices=tuple(BUDGETS), default="demo", help="steps a run; default demo; not for vos")
     p.add_argument("--data", default="", help="root of a data set (see DATA.md); default: the embedded one")
-    p.add_argument("--jobs", type=int, default=1, help="runs side by side, one thread each; default 1, with all threads; not for vos")
+    p.add_argument("--jobs", type=int, default=1, help="runs side by side, one thread each; default 1, with all threads")
     p.add_argument("--out", type=Path, default=Path("study"), help="folder for runs and NAME.csv, default study")
     p = command(split)
     p.add_argument("--data", type=Path, help="root of a data set (see DATA.md); default: the embedded one")
