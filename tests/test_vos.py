@@ -1,9 +1,11 @@
 "Generated from nbs/19_vos.ipynb: change the notebook, then `make export`."
 from PIL import Image
+from dataclasses import asdict
 from dataclasses import replace
 from pathlib import Path
 from torch import nn
 from types import SimpleNamespace
+from vad_ssl import vos
 from vad_ssl.checkpoint import save_weights
 from vad_ssl.data import youtube_vos
 from vad_ssl.objects import make_objects
@@ -408,6 +410,8 @@ def test_a_study_that_was_killed_goes_on_where_it_was(setup_6):
     rows = vos_study(late, 1, tiny, bar=False, picture=False)
     assert finished.stat().st_mtime_ns == before and len(list(late.glob("runs/*/model.safetensors"))) == len(VOS_ARMS)
     pd.testing.assert_frame_equal(rows.drop(columns="seconds"), table.drop(columns="seconds"))
+    from vad_ssl import vos  # processes of their own import the package, they do not know this notebook
+    pd.testing.assert_frame_equal(vos.vos_study(late, 1, vos.VOSRun(**asdict(tiny)), False, False, jobs=2), rows)
 
 
 def test_both_methods_see_the_same_labelled_clips(setup_3, setup_6):

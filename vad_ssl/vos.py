@@ -289,7 +289,7 @@ def animate(
     speed: float = 0.1,  # largest step from frame to frame, as a share of the picture's sides
     growth: float = 0.06,  # largest growth or shrinkage from frame to frame
 ) -> dict:  # clip (b, 3, t, h, w), first (b, 1, h, w), mask (b, 1, t - 1, h, w)
-    "Each clip's first object glides over the next clip of the batch; after Khoreva et al. (2017), not in the paper."
+    "Each clip's first object glides over the next clip of the batch (a single one: over itself); after Khoreva et al. (2017)."
     b, _, t, h, w = batch["clip"].shape
     uniform = lambda *shape: (2 * torch.rand(*shape) - 1).to(batch["clip"])
     time = torch.arange(t).to(batch["clip"])
