@@ -2,6 +2,7 @@
 from pathlib import Path
 from types import SimpleNamespace
 from vad_ssl.actors import make_actors
+from vad_ssl.report import arms
 from vad_ssl.study import Run
 import matplotlib
 import pandas as pd
@@ -18,6 +19,10 @@ def test_every_row_of_every_study_is_a_run_that_could_be_trained():
         runs = [run for _, run in grid(name, Run(data="somewhere"), [0, 1])]
         assert len(runs) == 2 * len(rows) and len(set(runs)) == len(runs)
     assert dict(grid("controls", Run(epochs=3), [0]))["twice the steps"].epochs == 6
+    from vad_ssl.report import arms  # the demo's third arm is the best configuration, and its first two are rows of the comparison
+    first, second, third = arms(Run())
+    assert third == dict(grid("best", Run(), [0]))["mean teacher"]
+    assert (first, second) == tuple(dict(grid("comparison", Run(), [0]))[row] for row in ("supervised", "ours"))
     with pytest.raises(ValueError, match="choose consistency, comparison"):
         grid("everything", Run(), [0])
     with pytest.raises(ValueError, match="--extra"):
