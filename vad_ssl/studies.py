@@ -52,7 +52,9 @@ STUDIES = {
         "mean teacher": {"method": "mean-teacher", "times": 2}, "supervised, all labels": {**ALL, "times": 2}},
     "best": {  # four times the steps and the strength that `strength` chose, beside supervision at once the steps
         "supervised, once": {}, "supervised, once, strong views": STRONG, "supervised": {**STRONG, "times": 4},
-        "mean teacher": {**STRONG, "method": "mean-teacher", "times": 4},
+        "supervised, six times": {**STRONG, "times": 6}, "whole batch labelled": {**STRONG, "batch_labelled": 8, "times": 4},
+        "mean teacher, weight 0": {**STRONG, "method": "mean-teacher", "lam": 0.0, "times": 4},
+        "ours": {**STRONG, **OURS, "times": 4}, "mean teacher": {**STRONG, "method": "mean-teacher", "times": 4},
         "supervised, all labels": {**STRONG, **ALL, "times": 4}},
     "tuning": {  # one knob a method, three values and a fourth where the best is the smallest; on videos of no other study
         **{f"supervised, rate {lr}": {"lr": lr} for lr in (1e-3, 3e-4, 3e-3)},
