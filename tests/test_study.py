@@ -101,6 +101,7 @@ def test_the_presets_have_the_settings_of_the_paper():
     assert (p.lr, p.schedule, p.epochs, p.lam, p.lam1, p.lam2) == (1e-4, "plateau", 100, 0.1, 0.3, 0.7)
     assert [round(p.trust * p.epochs, 6) for p in (PRESETS["ucf101_24"], PRESETS["jhmdb21"])] == [10, 10]
     assert (PRESETS["jhmdb21"].epochs, PRESETS["jhmdb21"].label_fraction) == (50, 0.3)
+    assert p.trimmed and not Run().trimmed
 
 
 def test_a_run_without_a_weight_takes_its_method_s():

@@ -149,7 +149,7 @@ def fingerprint(run: Run) -> str:
 # %% ../nbs/22_study.ipynb #96937f75
 PAPER = Run(method="semi-supervised", detector="paper", weights="kinetics", size=224, short=240, batch_labelled=4,
             batch_unlabelled=4, epochs=100, steps=0, lr=1e-4, schedule="plateau", lam=0.1, lam1=0.3, lam2=0.7, hold=False,
-            warmup=0.0, trust=10 / 100)
+            warmup=0.0, trust=10 / 100, trimmed=True)
 PRESETS = {"demo": Run(), "ucf101_24": PAPER,
            "jhmdb21": replace(PAPER, label_fraction=0.3, epochs=50, trust=10 / 50)}
 
