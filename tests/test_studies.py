@@ -17,7 +17,8 @@ def test_every_row_of_every_study_is_a_run_that_could_be_trained():
         if name == "extra":  # draws its videos
             continue
         runs = [run for _, run in grid(name, Run(data="somewhere"), [0, 1])]
-        assert len(runs) == 2 * len(rows) and len(set(runs)) == len(runs)
+        assert len(runs) == 2 * len(rows) + 8 * (name == "labels") and len(set(runs)) == len(runs)
+    assert {run.label_fraction for _, run in grid("labels", Run(data="somewhere"), [0])} == {0.05, 0.1, 0.15, 0.2, 1.0}
     assert dict(grid("controls", Run(epochs=3), [0]))["twice the steps"].epochs == 6
     from vad_ssl.report import arms  # the demo's third arm is the best configuration, and its first two are rows of the comparison
     first, second, third = arms(Run())
@@ -42,7 +43,7 @@ def test_a_study_has_one_row_a_run_and_a_second_call_trains_nothing(setup_1):
     tiny = setup_1.tiny
     out = setup_1.out
     scores = setup_1.scores
-    assert scores.row.tolist() == ["supervised", "1x", "2x", "all"] and scores.run.nunique() == 4
+    assert scores.row.tolist() == ["supervised", "1x", "2x", "3x", "all"] and scores.run.nunique() == 5
     before = {p: p.stat().st_mtime_ns for p in out.glob("runs/*/*") if p.is_file()}
     again = study("unlabelled", out, seeds=1, base=tiny, bar=False)
     pd.testing.assert_frame_equal(again, scores)
