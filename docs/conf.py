@@ -2,7 +2,8 @@
 import re
 
 project = "vad_ssl"
-copyright = "2026, the vad_ssl founders"
+author = "the vad_ssl founders"
+copyright = f"2026, {author}"
 html_title = "vad_ssl"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "sphinx-mathjax-offline", "sphinxcontrib.bibtex"]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
