@@ -1,4 +1,5 @@
 """Package metadata lives in settings.ini, where nbdev reads it too; this file only hands it to setuptools."""
+
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -30,6 +31,12 @@ setup(
     package_data={cfg["lib_path"]: ["*.csv", "*.json", "*.js", "*.css"]},
     python_requires=f">={cfg['min_python']}",
     install_requires=lines("requirements"),
-    extras_require={"dev": lines("dev_requirements"), "tensorboard": lines("tensorboard_requirements")},
-    entry_points={"console_scripts": lines("console_scripts"), "nbdev": ["vad_ssl=vad_ssl._modidx:d"]},
+    extras_require={
+        "dev": lines("dev_requirements"),
+        "tensorboard": lines("tensorboard_requirements"),
+    },
+    entry_points={
+        "console_scripts": lines("console_scripts"),
+        "nbdev": ["vad_ssl=vad_ssl._modidx:d"],
+    },
 )

@@ -5,6 +5,7 @@ frames, in the same run and on the same files; then the same for longer videos; 
 The files are drawn: moving texture and noise, 320 x 240, in the encodings that the data sets use. `jump` files are entered
 at a keyframe, `walk` files (see `vad_ssl.video.can_jump`) have to be decoded from the start. Give real files with --video.
 """
+
 import argparse
 import tempfile
 import time
@@ -27,7 +28,7 @@ def texture(n, seed=0, h=240, w=320):
     ground = rng.integers(0, 255, (h // 8, w // 8, 3), np.uint8).repeat(8, 0).repeat(8, 1)
     for i in range(n):
         frame = np.roll(ground, (i // 3, i), (0, 1)).astype(np.int16)
-        frame[60 + i % 80:140 + i % 80, 3 * i % 240:3 * i % 240 + 60] = (200, 40, 60)
+        frame[60 + i % 80 : 140 + i % 80, 3 * i % 240 : 3 * i % 240 + 60] = (200, 40, 60)
         yield np.clip(frame + rng.integers(-6, 7, frame.shape), 0, 255).astype(np.uint8)
 
 
@@ -37,9 +38,12 @@ def encode(path, n, codec, gop, b_frames, seed=0):
         s = container.add_stream(codec, rate=25)
         s.height, s.width, s.pix_fmt = 240, 320, "yuv420p"
         s.codec_context.gop_size, s.codec_context.max_b_frames = gop, b_frames
-        if codec == "mpeg4": s.bit_rate = 10**6
+        if codec == "mpeg4":
+            s.bit_rate = 10**6
         for f in texture(n, seed):
-            container.mux(s.encode(av.VideoFrame.from_ndarray(f, format="rgb24").reformat(format="yuv420p")))
+            container.mux(
+                s.encode(av.VideoFrame.from_ndarray(f, format="rgb24").reformat(format="yuv420p"))
+            )
         container.mux(s.encode())
     return path
 
@@ -61,12 +65,22 @@ def compare(name, path, repeats):
     first = timed(lambda: probe(path), 1)
     info, rng = probe(path), np.random.default_rng(0)
     clip = lambda: clip_indices(int(rng.integers(info.frames)), info.frames)
-    whole = (lambda: fetch(path, range(info.frames))[clip()]) if info.seekable else (
-        lambda: np.stack(list(decode(path)))[clip()])
+    whole = (
+        (lambda: fetch(path, range(info.frames))[clip()])
+        if info.seekable
+        else (lambda: np.stack(list(decode(path)))[clip()])
+    )
     whole(), read_frames(path, clip())  # warm the disk's cache
     ours, theirs = timed(lambda: read_frames(path, clip()), 3 * repeats), timed(whole, repeats)
-    return {"file": name, "frames": info.frames, "way": "jump" if info.seekable else "walk", "first look, ms": first,
-            "clip, ms": ours, "whole video, ms": theirs, "times faster": theirs / ours}
+    return {
+        "file": name,
+        "frames": info.frames,
+        "way": "jump" if info.seekable else "walk",
+        "first look, ms": first,
+        "clip, ms": ours,
+        "whole video, ms": theirs,
+        "times faster": theirs / ours,
+    }
 
 
 def main():
@@ -75,22 +89,38 @@ def main():
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--workers", type=int, nargs="*", default=[0, 1, 2, 4])
     args = parser.parse_args()
-    kinds = {"MPEG-4 avi, keyframe every 12 (as UCF101)": ("a.avi", "mpeg4", 12, 0),
-             "H.264 mp4, keyframe every 12": ("b.mp4", "libx264", 12, 0),
-             "H.264 mp4, B-frames, keyframe every 250": ("c.mp4", "libx264", 250, 3),
-             "MPEG-4 avi, B-frames": ("d.avi", "mpeg4", 12, 2)}
+    kinds = {
+        "MPEG-4 avi, keyframe every 12 (as UCF101)": ("a.avi", "mpeg4", 12, 0),
+        "H.264 mp4, keyframe every 12": ("b.mp4", "libx264", 12, 0),
+        "H.264 mp4, B-frames, keyframe every 250": ("c.mp4", "libx264", 250, 3),
+        "MPEG-4 avi, B-frames": ("d.avi", "mpeg4", 12, 2),
+    }
     with tempfile.TemporaryDirectory() as box:
         show = lambda rows: print(pd.DataFrame(rows).round(1).to_string(index=False), "\n")
         print("A random clip of 8 frames against the whole video, 150 frames")
-        files = {name: encode(Path(box, how[0]), 150, *how[1:]) for name, how in tqdm(kinds.items(), disable=None)}
-        show([compare(name, path, args.repeats) for name, path in (files | {v: Path(v) for v in args.video}).items()])
+        files = {
+            name: encode(Path(box, how[0]), 150, *how[1:])
+            for name, how in tqdm(kinds.items(), disable=None)
+        }
+        show(
+            [
+                compare(name, path, args.repeats)
+                for name, path in (files | {v: Path(v) for v in args.video}).items()
+            ]
+        )
 
         print("The same as videos grow (MPEG-4 avi): the clip's time should stay flat")
-        longer = {n: encode(Path(box, f"long{n}.avi"), n, "mpeg4", 12, 0) for n in (75, 150, 300, 600, 1200)}
+        longer = {
+            n: encode(Path(box, f"long{n}.avi"), n, "mpeg4", 12, 0)
+            for n in (75, 150, 300, 600, 1200)
+        }
         show([compare(f"{n} frames", path, args.repeats) for n, path in longer.items()])
 
         print("Clips a second by number of loader processes (batches of 8, crops of 112 x 112)")
-        paths = [encode(Path(box, f"v{i}.avi"), 150, "mpeg4", 12, 0, i) for i in tqdm(range(8), disable=None)]
+        paths = [
+            encode(Path(box, f"v{i}.avi"), 150, "mpeg4", 12, 0, i)
+            for i in tqdm(range(8), disable=None)
+        ]
         clips, rows = Clips([Video(p.stem, p, n_frames=150) for p in paths], labelled=False), []
         for workers in args.workers:
             pairs = loaders(clips, None, 8, 0, 40, workers)
@@ -98,7 +128,12 @@ def main():
             start = time.perf_counter()
             n = sum(len(batch["clip"]) for batch, _ in pairs)
             rows.append({"workers": workers, "clips a second": n / (time.perf_counter() - start)})
-        show([row | {"times one process": row["clips a second"] / rows[0]["clips a second"]} for row in rows])
+        show(
+            [
+                row | {"times one process": row["clips a second"] / rows[0]["clips a second"]}
+                for row in rows
+            ]
+        )
 
 
 if __name__ == "__main__":

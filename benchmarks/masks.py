@@ -5,6 +5,7 @@ The variance mask runs against the released way of computing it written out: num
 GPU, both also run there, and any operation that makes the host wait for it is an error. Run it on an idle machine:
 where other programs hold a core, every operation that is shared out to threads waits for it.
 """
+
 import argparse
 import random
 import statistics
@@ -20,8 +21,13 @@ from vad_ssl.smoothness import gradient_mask
 def ring_mask(ring, t, frames):
     "Variance of every stacked window of one ring, its two halves added, scaled to [0, 1]; float64."
     n, half = len(ring), frames // 2
-    var = [np.var(np.stack([ring[(k + d) % n] for d in range(-half, half + 1)]), axis=0) for k in range(n)]
-    mask = np.stack([var[k] + var[-k % n] for k in range(t)])  # the ends are their own second place: doubled
+    var = [
+        np.var(np.stack([ring[(k + d) % n] for d in range(-half, half + 1)]), axis=0)
+        for k in range(n)
+    ]
+    mask = np.stack(
+        [var[k] + var[-k % n] for k in range(t)]
+    )  # the ends are their own second place: doubled
     mask -= mask.min()
     return mask / (mask.max() + 1e-7)
 
@@ -59,8 +65,12 @@ def seconds(runs, repeats, wait=lambda: None):
 def masks(view1, view2):
     "Name -> function, for both masks and for the copying they are compared with."
     out = torch.empty_like(view1)
-    return {"variance mask": lambda: variance_mask(view1, view2), "gradient mask": lambda: gradient_mask(view1),
-            "copy of 3 maps": lambda: copies(view1, view2, out), "copy of 2 maps": lambda: copies(view1, out)}
+    return {
+        "variance mask": lambda: variance_mask(view1, view2),
+        "gradient mask": lambda: gradient_mask(view1),
+        "copy of 3 maps": lambda: copies(view1, view2, out),
+        "copy of 2 maps": lambda: copies(view1, out),
+    }
 
 
 def report(name, took):
@@ -79,10 +89,16 @@ def main():
     args = parser.parse_args()
     view1, view2 = torch.rand(2, *args.size, generator=torch.Generator().manual_seed(0))
     far = (released_way(view1, view2) - variance_mask(view1, view2)).abs().max()
-    print(f"maps {tuple(args.size)}, {torch.get_num_threads()} threads, largest difference {far:.0e}")
-    took = seconds({"released way": lambda: released_way(view1, view2)} | masks(view1, view2), args.repeats)
+    print(
+        f"maps {tuple(args.size)}, {torch.get_num_threads()} threads, largest difference {far:.0e}"
+    )
+    took = seconds(
+        {"released way": lambda: released_way(view1, view2)} | masks(view1, view2), args.repeats
+    )
     report("CPU", took)
-    print(f"  variance mask is {took['released way'] / took['variance mask']:.1f} times faster than the released way")
+    print(
+        f"  variance mask is {took['released way'] / took['variance mask']:.1f} times faster than the released way"
+    )
     if torch.cuda.is_available():
         view1, view2 = view1.cuda(), view2.cuda()
         variance_mask(view1, view2), gradient_mask(view1)

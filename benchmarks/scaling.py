@@ -5,6 +5,7 @@ frames of a clip, side of the frame, clips a batch, processes (that share the ba
 own, one thread each; median wall and CPU seconds (of a process) of the updates after the first, and peak memory. The small
 detector covers the whole range, the paper's a few points. On a GPU: not measured.
 """
+
 import argparse
 import json
 import os
@@ -24,9 +25,16 @@ from vad_ssl.objective import Progress, semi_supervised_step
 from vad_ssl.parallel import engine
 from vad_ssl.train import prepare, update
 
-BASE = {"small": dict(frames=8, size=112, batch=4, processes=1), "paper": dict(frames=8, size=112, batch=4, processes=1)}
-GRID = {"small": dict(frames=(8, 16, 24, 32), size=(112, 160, 224, 320), batch=(2, 4, 8, 16), processes=(2,)),
-        "paper": dict(frames=(8, 16), size=(112, 160, 224), batch=(2, 4), processes=(2,))}
+BASE = {
+    "small": dict(frames=8, size=112, batch=4, processes=1),
+    "paper": dict(frames=8, size=112, batch=4, processes=1),
+}
+GRID = {
+    "small": dict(
+        frames=(8, 16, 24, 32), size=(112, 160, 224, 320), batch=(2, 4, 8, 16), processes=(2,)
+    ),
+    "paper": dict(frames=(8, 16), size=(112, 160, 224), batch=(2, 4), processes=(2,)),
+}
 
 
 def batch_of(frames, size, batch, processes):
@@ -43,13 +51,19 @@ def measure(detector, updates, **point):
     torch.manual_seed(0)
     accelerator = engine()
     net = {"small": small_detector, "paper": paper_detector}[detector](24)
-    model, optimiser = prepare(net.train(), torch.optim.Adam(net.parameters(), 1e-4), accelerator, False)
+    model, optimiser = prepare(
+        net.train(), torch.optim.Adam(net.parameters(), 1e-4), accelerator, False
+    )
     pair, taken = batch_of(**point), []
     for k in range(updates + 1):
         began = time.perf_counter(), time.process_time()
-        update(model, semi_supervised_step, [(k, *pair, Progress(5.0, 10))], optimiser, accelerator, 0)
+        update(
+            model, semi_supervised_step, [(k, *pair, Progress(5.0, 10))], optimiser, accelerator, 0
+        )
         taken.append((time.perf_counter() - began[0], time.process_time() - began[1]))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        2**20 if sys.platform == "darwin" else 2**10
+    )
     if accelerator.is_main_process:
         wall, cpu = (round(statistics.median(each), 3) for each in zip(*taken[1:]))
         print(json.dumps({"seconds": wall, "cpu": cpu, "MiB": round(peak)}))
@@ -59,7 +73,14 @@ def run(detector, updates, port, **point):
     "One point in processes of its own."
     start = [sys.executable]
     if point["processes"] > 1:
-        start += ["-m", "torch.distributed.run", "--nproc_per_node", str(point["processes"]), "--master_port", str(port)]
+        start += [
+            "-m",
+            "torch.distributed.run",
+            "--nproc_per_node",
+            str(point["processes"]),
+            "--master_port",
+            str(port),
+        ]
     words = [str(word) for name, value in point.items() for word in (f"--{name}", value)]
     job = [*start, __file__, "--detector", detector, "--updates", str(updates), *words]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"}
@@ -73,12 +94,19 @@ def main():
     parser.add_argument("--port", type=int, default=29871, help="for two processes to meet")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".csv"))
     for name in ("detector", "frames", "size", "batch", "processes"):
-        parser.add_argument(f"--{name}", type=str if name == "detector" else int, help=argparse.SUPPRESS)
+        parser.add_argument(
+            f"--{name}", type=str if name == "detector" else int, help=argparse.SUPPRESS
+        )
     args = parser.parse_args()
     if args.detector:
         point = {name: getattr(args, name) for name in ("frames", "size", "batch", "processes")}
         return measure(args.detector, args.updates, **point)
-    points = [(d, f, {**BASE[d], f: v}) for d, grid in GRID.items() for f, values in grid.items() for v in values]
+    points = [
+        (d, f, {**BASE[d], f: v})
+        for d, grid in GRID.items()
+        for f, values in grid.items()
+        for v in values
+    ]
     known, rows = {}, []
     for d, f, point in tqdm(points):  # the base is measured once
         key = (d, *point.values())

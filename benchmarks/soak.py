@@ -3,6 +3,7 @@
 Trains and evaluates short demo runs in one process, again and again, with loader workers, and prints memory, processes and
 open files after each. The first third of the rounds is compared with the last: exit status 1 if anything grew.
 """
+
 import argparse
 import gc
 import sys
@@ -22,7 +23,9 @@ SLACK = {"MiB": 30, "processes": 0, "files": 0}  # what the median of the last t
 def round_of(k):
     "One short run: both methods in turn, training with a worker for each loader, then all test videos."
     method = ("supervised", "semi-supervised")[k % 2]
-    run = replace(Run(), method=method, seed=k, epochs=2, steps=20, workers=1, keep=1, save_every=10)
+    run = replace(
+        Run(), method=method, seed=k, epochs=2, steps=20, workers=1, keep=1, save_every=10
+    )
     with tempfile.TemporaryDirectory() as out:
         do(run, Path(out), bar=False)
 
@@ -50,8 +53,15 @@ def main():
     began, rows = time.perf_counter(), []
     while not rows or rows[-1]["minutes"] < args.minutes:
         round_of(len(rows))
-        rows.append({"round": len(rows) + 1, "minutes": (time.perf_counter() - began) / 60, **state()})
-        print("  ".join(f"{k} {v:.1f}" if isinstance(v, float) else f"{k} {v}" for k, v in rows[-1].items()), flush=True)
+        rows.append(
+            {"round": len(rows) + 1, "minutes": (time.perf_counter() - began) / 60, **state()}
+        )
+        print(
+            "  ".join(
+                f"{k} {v:.1f}" if isinstance(v, float) else f"{k} {v}" for k, v in rows[-1].items()
+            ),
+            flush=True,
+        )
     table = pd.DataFrame(rows).iloc[1:]  # the first round fills caches
     leaks = grown(table) if len(table) > 2 else {}
     print(f"{len(rows)} rounds; grew: {leaks or 'nothing'}")

@@ -10,6 +10,7 @@ answers and between the gradients.
 So that there is one answer, dropout draws the same channels in both arms, and batch norms use stored statistics (taken from
 one clip beforehand): two passes of two clips and one pass of four would normalise differently. On a GPU: not measured.
 """
+
 import argparse
 import json
 import resource
@@ -25,13 +26,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from decode import encode
+from masks import released_way
+from routing import repeated
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.profiler import profile
 
-from decode import encode
-from masks import released_way
-from routing import repeated
 from vad_ssl.coherence import exp_rampup
 from vad_ssl.consistency import js_divergence, l2_consistency
 from vad_ssl.detector import Detection, chosen, class_mask, paper_detector
@@ -45,12 +46,13 @@ VIEWS = (lambda b, size: random_view(b, flip=0.0)), (lambda b, size: random_view
 
 class Fixed(nn.Module):
     "Dropout of whole channels whose choice belongs to the row, whether rows come at once or in two halves."
+
     def __init__(self, rows, channels):
         super().__init__()
         self.scale, self.at = 2 * (torch.rand(rows, channels, 1, 1, 1) < 0.5).float(), 0
 
     def forward(self, x):
-        rows = self.scale[self.at:self.at + len(x)]
+        rows = self.scale[self.at : self.at + len(x)]
         self.at = (self.at + len(x)) % len(self.scale)
         return x * rows
 
@@ -60,9 +62,12 @@ def network(b):
     torch.manual_seed(0)
     net = paper_detector(24)
     norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm3d)]
-    for m in norms: m.momentum = 1.0
-    with torch.no_grad(): net.encoder(torch.rand(1, 3, 8, 224, 224))
-    for m in norms: m.eval()
+    for m in norms:
+        m.momentum = 1.0
+    with torch.no_grad():
+        net.encoder(torch.rand(1, 3, 8, 224, 224))
+    for m in norms:
+        m.eval()
     net.encoder.dropout, net.decoder.dropout = Fixed(2 * b, 832), Fixed(2 * b, 128)
     return net
 
@@ -71,7 +76,11 @@ def plain_decoder(decoder, poses, skips, size):
     "The decoder layer by layer."
     fine, middle, grid = skips
     beside = lambda x, skip: torch.cat([F.relu(x), F.relu(skip)], 1)
-    x = beside(decoder.up1(poses), decoder.skip1(grid)).unsqueeze(2).repeat(1, 1, -(-middle.shape[2] // 2), 1, 1)
+    x = (
+        beside(decoder.up1(poses), decoder.skip1(grid))
+        .unsqueeze(2)
+        .repeat(1, 1, -(-middle.shape[2] // 2), 1, 1)
+    )
     x = beside(decoder.up2(x, middle.shape[2:]), decoder.skip2(middle))
     x = beside(decoder.up3(x, fine.shape[2:]), decoder.skip3(fine))
     return decoder.logit(decoder.dropout(decoder.up4(x, size)))
@@ -93,18 +102,26 @@ def plain_step(model, labelled, unlabelled):
     views = [draw(len(clips), 224) for draw in VIEWS]
     keep = class_mask(labels, 24, NOW.epoch, TRUST * NOW.epochs)
     outs = [model(apply(view, clips), keep) for view in views]
-    (loc1, known1), (loc2, known2) = (invert(view, out.logits.sigmoid()) for view, out in zip(views, outs))
+    (loc1, known1), (loc2, known2) = (
+        invert(view, out.logits.sigmoid()) for view, out in zip(views, outs)
+    )
     w, mask = exp_rampup(*NOW), released_way(loc1.detach(), loc2.detach()).mean(0).float()
     features = [out.features.view(len(clips), -1, 24) for out in outs]
     place = l2_consistency(loc1, loc2, known1 * known2 * (w * mask + 1 - w))
     losses = labelled_losses(Seen(tuple(views), tuple(outs)), labelled, NOW)
     classes = js_divergence(*features)
-    return {**losses, "class consistency": LAM * LAM1 * classes, "place consistency": LAM * LAM2 * place}
+    return {
+        **losses,
+        "class consistency": LAM * LAM1 * classes,
+        "place consistency": LAM * LAM2 * place,
+    }
 
 
 def our_step(model, labelled, unlabelled):
     "The package's step."
-    return semi_supervised_step(model, labelled, unlabelled, NOW, VIEWS, LAM, LAM1, LAM2, trust=TRUST)
+    return semi_supervised_step(
+        model, labelled, unlabelled, NOW, VIEWS, LAM, LAM1, LAM2, trust=TRUST
+    )
 
 
 def whole(path, indices):
@@ -114,7 +131,9 @@ def whole(path, indices):
 
 def load(paths, read):
     "The batch: one labelled clip in every two; the truth is a rectangle."
-    clips = torch.stack([to_tensor(read(p, clip_indices(70, 150)))[..., 8:232, 48:272] for p in paths])
+    clips = torch.stack(
+        [to_tensor(read(p, clip_indices(70, 150)))[..., 8:232, 48:272] for p in paths]
+    )
     n = len(clips) // 2
     mask = torch.zeros(n, 1, 8, 224, 224)
     mask[..., 60:160, 80:140] = 1
@@ -123,12 +142,15 @@ def load(paths, read):
 
 class Watched:
     "A detector whose answers are remembered."
+
     def __init__(self, net, forward):
         self.n_classes, self.forward, self.outs = net.n_classes, forward, []
 
     def __call__(self, clips, keep):
         out = self.forward(clips, keep)
-        self.outs.append({"answer logits": out.logits.detach(), "answer activations": out.activations.detach()})
+        self.outs.append(
+            {"answer logits": out.logits.detach(), "answer activations": out.activations.detach()}
+        )
         return out
 
     def answers(self):
@@ -148,7 +170,9 @@ def measure(arm, paths, answers, recompute):
     losses = step(model, *load(paths, read))
     sum(losses.values()).backward()
     took = {"seconds": time.perf_counter() - began, "cpu": time.process_time() - cpu}
-    took["MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    took["MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        2**20 if sys.platform == "darwin" else 2**10
+    )
     tensors = {f"loss {k}": v.detach() for k, v in losses.items()} | model.answers()
     tensors |= {f"grad {k}": p.grad for k, p in net.named_parameters()}
     save_file({k: v.contiguous() for k, v in tensors.items()}, answers)
@@ -159,13 +183,19 @@ def differences(one, two):
     "Largest differences: losses, answers; gradients of each tensor and of all, relative to their largest entry."
     one, two = (load_file(path) for path in (one, two))
     largest = lambda x: x.abs().max().item()
-    part = lambda kind: {k: (largest(one[k] - two[k]), largest(one[k])) for k in one if k.startswith(kind)}
+    part = lambda kind: {
+        k: (largest(one[k] - two[k]), largest(one[k])) for k in one if k.startswith(kind)
+    }
     plain = lambda kind: max(far for far, _ in part(kind).values())
     grads = part("grad")
     worst = max(grads, key=lambda k: grads[k][0] / grads[k][1])
-    return {"losses": plain("loss"), "logits and activations": plain("answer"),
-            "gradients, of the largest entry": plain("grad") / max(size for _, size in grads.values()),
-            f"gradient of one tensor, at worst ({worst.removeprefix('grad ')})": grads[worst][0] / grads[worst][1]}
+    return {
+        "losses": plain("loss"),
+        "logits and activations": plain("answer"),
+        "gradients, of the largest entry": plain("grad") / max(size for _, size in grads.values()),
+        f"gradient of one tensor, at worst ({worst.removeprefix('grad ')})": grads[worst][0]
+        / grads[worst][1],
+    }
 
 
 def profiled(paths, top=12):
@@ -173,16 +203,30 @@ def profiled(paths, top=12):
     model = network(len(paths))
     with profile(record_shapes=True) as record:
         sum(our_step(model, *load(paths, read_frames)).values()).backward()
-    rows = sorted(record.key_averages(group_by_input_shape=True), key=lambda row: -row.self_cpu_time_total)
+    rows = sorted(
+        record.key_averages(group_by_input_shape=True), key=lambda row: -row.self_cpu_time_total
+    )
     total = sum(row.self_cpu_time_total for row in rows)
     for row in rows[:top]:
         shapes = " ".join("x".join(map(str, shape)) for shape in row.input_shapes[:3] if shape)
-        print(f"{row.self_cpu_time_total / total:4.0%}  {row.count:4} x {row.key.split('::')[-1]:22}{shapes}")
+        print(
+            f"{row.self_cpu_time_total / total:4.0%}  {row.count:4} x {row.key.split('::')[-1]:22}{shapes}"
+        )
 
 
 def run(arm, paths, answers, flags):
     "One step in a process of its own."
-    job = [sys.executable, __file__, "--arm", arm, "--answers", str(answers), "--paths", *map(str, paths), *flags]
+    job = [
+        sys.executable,
+        __file__,
+        "--arm",
+        arm,
+        "--answers",
+        str(answers),
+        "--paths",
+        *map(str, paths),
+        *flags,
+    ]
     return json.loads(subprocess.run(job, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
@@ -199,10 +243,15 @@ def compare(batch, repeats, flags):
         for turn in range(repeats):
             for arm in rows:
                 rows[arm].append(run(arm, paths, Path(box, arm), flags if arm == "ours" else []))
-                print(f"{arm:6}" + "".join(f"{v:9.1f} {k}" for k, v in rows[arm][-1].items()), flush=True)
+                print(
+                    f"{arm:6}" + "".join(f"{v:9.1f} {k}" for k, v in rows[arm][-1].items()),
+                    flush=True,
+                )
         far = differences(Path(box, "plain"), Path(box, "ours"))
     for name in ("seconds", "cpu", "MiB"):
-        ours, plain = (statistics.median(row[name] for row in rows[arm]) for arm in ("ours", "plain"))
+        ours, plain = (
+            statistics.median(row[name] for row in rows[arm]) for arm in ("ours", "plain")
+        )
         print(f"{name}: {ours:.1f} against {plain:.1f}, ratio {ours / plain:.2f}")
     print("differences: " + "; ".join(f"{name} {value:.0e}" for name, value in far.items()))
 
@@ -211,8 +260,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, default=2, help="clips, half of them labelled")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--recompute", action="store_true", help="our arm computes its encoder twice to save memory")
-    parser.add_argument("--profile", action="store_true", help="show where the time of our step goes, and stop")
+    parser.add_argument(
+        "--recompute", action="store_true", help="our arm computes its encoder twice to save memory"
+    )
+    parser.add_argument(
+        "--profile", action="store_true", help="show where the time of our step goes, and stop"
+    )
     parser.add_argument("--arm", choices=("plain", "ours"), help=argparse.SUPPRESS)
     parser.add_argument("--paths", nargs="*", help=argparse.SUPPRESS)
     parser.add_argument("--answers", help=argparse.SUPPRESS)
@@ -220,7 +273,8 @@ def main():
     if args.arm:
         print(json.dumps(measure(args.arm, args.paths, args.answers, args.recompute)))
     elif args.profile:
-        with tempfile.TemporaryDirectory() as box: profiled(films(box, args.batch))
+        with tempfile.TemporaryDirectory() as box:
+            profiled(films(box, args.batch))
     else:
         compare(args.batch, args.repeats, ["--recompute"] if args.recompute else [])
 

@@ -1,11 +1,18 @@
 "Sphinx configuration: the site is built from the notebooks as they are stored; nothing is executed."
+
 import re
 
 project = "vad_ssl"
 author = "the vad_ssl founders"
 copyright = f"2026, {author}"
 html_title = "vad_ssl"
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "sphinx-mathjax-offline", "sphinxcontrib.bibtex"]
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.viewcode",
+    "sphinx-mathjax-offline",
+    "sphinxcontrib.bibtex",
+]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
 exclude_patterns = ["_build"]
 bibtex_bibfiles = ["references.bib"]
@@ -26,8 +33,13 @@ def to_rst(text):
     "Docstrings are Markdown: code in single backticks, formulas between dollars; the paper's equations become links."
     parts = re.split(r"(`[^`]+`|\$[^$]+\$)", text)
     code = lambda part: f"``{part[1:-1]}``" if part[0] == "`" else f":math:`{part[1:-1]}`"
-    parts = [re.sub(r"^(?=\w)", r"\\ ", p) if i % 2 == 0 and i else p for i, p in enumerate(parts)]  # `name`s
-    text = "".join(code(p) if p[:1] in ("`", "$") and len(p) > 2 else re.sub(r"([*_|])", r"\\\1", p) for p in parts)
+    parts = [
+        re.sub(r"^(?=\w)", r"\\ ", p) if i % 2 == 0 and i else p for i, p in enumerate(parts)
+    ]  # `name`s
+    text = "".join(
+        code(p) if p[:1] in ("`", "$") and len(p) > 2 else re.sub(r"([*_|])", r"\\\1", p)
+        for p in parts
+    )
     return re.sub(r"(?<!et al\., )\bEq\. ([1-9])\b", r":ref:`Eq. \1 <eq-\1>`", text)
 
 
@@ -37,6 +49,7 @@ def docments_to_fields(app, what, name, obj, options, lines):
     if what not in ("function", "class", "method"):
         return
     from fastcore.docments import docments
+
     try:
         notes = docments(obj, full=False)
     except (TypeError, OSError, ValueError, SyntaxError):

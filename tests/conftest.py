@@ -1,4 +1,5 @@
 "pytest options shared by the generated tests and the notebook runs."
+
 import pytest
 
 

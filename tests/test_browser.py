@@ -279,7 +279,7 @@ def test_jupyterlab_opens_the_index_runs_the_inspector_and_it_moves(page, serve,
     page.goto(f"{home}/lab/tree/index.ipynb")
     page.get_by_role("heading", name="In twenty lines").wait_for()
     page.get_by_text("| Idle").wait_for()
-    page.goto(f"{home}/lab/workspaces/inspector/tree/18_inspector.ipynb")
+    page.goto(f"{home}/lab/workspaces/inspector/tree/52_inspector.ipynb")
     page.get_by_text("| Idle").wait_for()
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
@@ -351,7 +351,7 @@ def test_the_sites_inspector_moves_with_no_kernel(page, site, size):
 @pytest.mark.parametrize("size", SIZES)
 def test_the_site_asks_no_other_host_and_fits(page, site, size):
     page.set_viewport_size(SIZES[size])
-    for name in ("index", "_nbs/11_coherence", "_nbs/13_objective", "paper_to_code", "symbols", "api"):
+    for name in ("index", "_nbs/23_coherence", "_nbs/25_objective", "paper_to_code", "symbols", "api"):
         page.goto(f"{site}/{name}.html", wait_until="networkidle")
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1"), name
     assert page.errors == [] and elsewhere(page, site) == []

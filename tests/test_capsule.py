@@ -1,4 +1,4 @@
-"Generated from nbs/07_capsule.ipynb: change the notebook, then `make export`."
+"Generated from nbs/13_capsule.ipynb: change the notebook, then `make export`."
 from types import SimpleNamespace
 import pytest
 import torch
@@ -18,7 +18,9 @@ from vad_ssl.capsule import (
 
 @pytest.fixture
 def setup_1():
-    votes = torch.tensor([[[[1., 0.], [0., 2.]], [[1.2, 0.], [2., -1.]], [[-1., 1.], [-1., -1.]]]]) # (n, i, j, p)
+    votes = torch.tensor(
+        [[[[1.0, 0.0], [0.0, 2.0]], [[1.2, 0.0], [2.0, -1.0]], [[-1.0, 1.0], [-1.0, -1.0]]]]
+    )  # (n, i, j, p)
     present = torch.ones(1, 3)
     return SimpleNamespace(votes=votes, present=present)
 
@@ -34,7 +36,9 @@ def setup_2(setup_1):
             R[k] = sum(r[c, k] * a[c] for c in range(i))
             for h in range(p):
                 mu[k, h] = sum(r[c, k] * a[c] * votes[c, k, h] for c in range(i)) / R[k]
-                var[k, h] = sum(r[c, k] * a[c] * (votes[c, k, h] - mu[k, h])**2 for c in range(i)) / R[k]
+                var[k, h] = (
+                    sum(r[c, k] * a[c] * (votes[c, k, h] - mu[k, h]) ** 2 for c in range(i)) / R[k]
+                )
         return mu, var, R
     return SimpleNamespace(m_step_slow=m_step_slow)
 
@@ -42,17 +46,17 @@ def setup_2(setup_1):
 def test_the_first_m_step_gives_the_numbers_worked_by_hand(setup_1):
     votes = setup_1.votes
     present = setup_1.present
-    mu, var, R, dist = m_step(votes, torch.full((1, 3, 2), .5).log(), present)
-    torch.testing.assert_close(mu[0, 0], torch.tensor([.4, 1 / 3]))
+    mu, var, R, dist = m_step(votes, torch.full((1, 3, 2), 0.5).log(), present)
+    torch.testing.assert_close(mu[0, 0], torch.tensor([0.4, 1 / 3]))
     torch.testing.assert_close(var[0, 0], torch.tensor([2.96 / 3, 2 / 9]) + 1e-4)
     torch.testing.assert_close(R, torch.tensor([[1.5, 1.5]]))
-    torch.testing.assert_close(dist[0, :, 0, 0], torch.tensor([.36, .64, 1.96]))
+    torch.testing.assert_close(dist[0, :, 0, 0], torch.tensor([0.36, 0.64, 1.96]))
 
 
 def test_the_batched_m_step_equals_the_loops(setup_2):
     m_step_slow = setup_2.m_step_slow
     g = torch.Generator().manual_seed(0)
-    v, a = torch.randn(5, 4, 3, 6, generator=g), torch.rand(5, 4, generator=g) * .9 + .1
+    v, a = torch.randn(5, 4, 3, 6, generator=g), torch.rand(5, 4, generator=g) * 0.9 + 0.1
     log_r = torch.randn(5, 4, 3, generator=g).log_softmax(2)
     mu, var, R, dist = m_step(v, log_r, a)
     assert [tuple(x.shape) for x in (mu, var, R, dist)] == [(5, 3, 6), (5, 3, 6), (5, 3), (5, 4, 3, 6)]
@@ -62,16 +66,23 @@ def test_the_batched_m_step_equals_the_loops(setup_2):
 
 
 def test_assignments_sum_to_one_over_parents_and_follow_the_nearer_gaussian():
-    means, v = torch.tensor([0., 4.]), torch.tensor([0., 2., 4.]) # two parents, three children on a line
+    means, v = (
+        torch.tensor([0.0, 4.0]),
+        torch.tensor([0.0, 2.0, 4.0]),
+    )  # two parents, three children on a line
     dist = (v[:, None] - means).square()[None, :, :, None]
-    r = e_step(dist, torch.ones(1, 2, 1), torch.zeros(1, 2), 1.).exp()
+    r = e_step(dist, torch.ones(1, 2, 1), torch.zeros(1, 2), 1.0).exp()
     torch.testing.assert_close(r.sum(2), torch.ones(1, 3))
-    torch.testing.assert_close(r[0, :, 0], torch.tensor([8., 0., -8.]).sigmoid()) # 4**2 / 2 nats at either end
+    torch.testing.assert_close(
+        r[0, :, 0], torch.tensor([8.0, 0.0, -8.0]).sigmoid()
+    )  # 4**2 / 2 nats at either end
 
 
 def test_costs_of_1_2_and_3_become_plus_zero_and_minus_the_square_root_of_three_halves():
-    torch.testing.assert_close(standardise(torch.tensor([[1., 2., 3.]])), torch.tensor([[1.5**.5, 0., -1.5**.5]]))
-    assert standardise(torch.full((2, 4), 7.)).tolist() == [[0.] * 4] * 2
+    torch.testing.assert_close(
+        standardise(torch.tensor([[1.0, 2.0, 3.0]])), torch.tensor([[1.5**0.5, 0.0, -(1.5**0.5)]])
+    )
+    assert standardise(torch.full((2, 4), 7.0)).tolist() == [[0.0] * 4] * 2
 
 
 @pytest.fixture
@@ -87,77 +98,99 @@ def test_children_that_agree_end_up_with_the_same_parent_and_the_third_goes_else
     beta_a = setup_3.beta_a
     poses, act, r = em_routing(votes, present, beta_u, beta_a, iters=5, tau=1)
     assert (tuple(poses.shape), tuple(act.shape), tuple(r.shape)) == ((1, 2, 2), (1, 2), (1, 3, 2))
-    assert r[0, 0, 0] > .9 and r[0, 1, 0] > .9 and r[0, 2, 1] > .9
-    torch.testing.assert_close(poses[0, 0], torch.tensor([1.1, 0.]), atol=.02, rtol=0)
+    assert r[0, 0, 0] > 0.9 and r[0, 1, 0] > 0.9 and r[0, 2, 1] > 0.9
+    torch.testing.assert_close(poses[0, 0], torch.tensor([1.1, 0.0]), atol=0.02, rtol=0)
     torch.testing.assert_close(r.sum(2), torch.ones(1, 3))
 
 
 def test_moving_every_vote_moves_the_poses_and_changes_nothing_else():
     g = torch.Generator().manual_seed(0)
-    v, a, shift = torch.randn(6, 5, 3, 8, generator=g), torch.rand(6, 5, generator=g), torch.tensor([3.] * 8)
+    v, a, shift = (
+        torch.randn(6, 5, 3, 8, generator=g),
+        torch.rand(6, 5, generator=g),
+        torch.tensor([3.0] * 8),
+    )
     before, after = (em_routing(x, a, torch.zeros(3, 1), torch.zeros(3)) for x in (v, v + shift))
     torch.testing.assert_close(after[0], before[0] + shift, atol=1e-4, rtol=1e-4)
-    for k in (1, 2): torch.testing.assert_close(after[k], before[k], atol=1e-4, rtol=1e-3)
+    for k in (1, 2):
+        torch.testing.assert_close(after[k], before[k], atol=1e-4, rtol=1e-3)
 
 
 def test_the_order_of_the_children_does_not_matter_and_an_absent_child_does_not_count():
     g = torch.Generator().manual_seed(1)
     v, a, order = torch.randn(6, 5, 3, 8, generator=g), torch.rand(6, 5, generator=g), [3, 1, 4, 0, 2]
-    for got, want in zip(em_routing(v[:, order], a[:, order], torch.zeros(3, 1), torch.zeros(3))[:2],
-                         em_routing(v, a, torch.zeros(3, 1), torch.zeros(3))[:2]):
+    for got, want in zip(
+        em_routing(v[:, order], a[:, order], torch.zeros(3, 1), torch.zeros(3))[:2],
+        em_routing(v, a, torch.zeros(3, 1), torch.zeros(3))[:2],
+    ):
         torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-4)
     a[:, 4] = 0
-    moved = v.clone(); moved[:, 4] += 1
+    moved = v.clone()
+    moved[:, 4] += 1
     got, want = (em_routing(x, a, torch.zeros(3, 1), torch.zeros(3))[0] for x in (moved, v))
     torch.testing.assert_close(got, want, atol=5e-3, rtol=1e-2)
 
 
 def test_nothing_is_nan_for_empty_full_and_constant_inputs_in_float32_and_bfloat16():
     for dtype in (torch.float32, torch.bfloat16):
-        for value in (0., 1., 100.):
-            for presence in (0., .5, 1.):
+        for value in (0.0, 1.0, 100.0):
+            for presence in (0.0, 0.5, 1.0):
                 v = torch.full((2, 4, 3, 16), value, dtype=dtype, requires_grad=True)
                 a = torch.full((2, 4), presence, dtype=dtype, requires_grad=True)
                 poses, act, r = em_routing(v, a, torch.zeros(3, 16), torch.zeros(3))
                 assert poses.dtype == act.dtype == dtype
                 (poses.sum() + act.sum()).backward()
-                for x in (poses, act, r, v.grad, a.grad): assert x.isfinite().all()
+                for x in (poses, act, r, v.grad, a.grad):
+                    assert x.isfinite().all()
 
 
 def test_gradients_reach_votes_activations_and_both_betas():
     g = torch.Generator().manual_seed(0)
     leaves = [torch.randn(4, 5, 3, 16, generator=g), torch.rand(4, 5, generator=g)]
     leaves += [torch.zeros(3, 16), torch.zeros(3)]
-    for x in leaves: x.requires_grad_()
-    (em_routing(*leaves)[1] * torch.tensor([1., -1., .5])).sum().backward()
-    for x in leaves: assert x.grad.abs().max() > 1e-4
+    for x in leaves:
+        x.requires_grad_()
+    (em_routing(*leaves)[1] * torch.tensor([1.0, -1.0, 0.5])).sum().backward()
+    for x in leaves:
+        assert x.grad.abs().max() > 1e-4
 
 
 def test_a_vector_of_length_1_is_squashed_to_one_half_and_of_length_3_to_nine_tenths():
-    torch.testing.assert_close(squash(torch.tensor([[0., 1.], [3., 0.]])), torch.tensor([[0., .5], [.9, 0.]]))
-    assert squash(torch.zeros(2)).tolist() == [0., 0.]
+    torch.testing.assert_close(
+        squash(torch.tensor([[0.0, 1.0], [3.0, 0.0]])), torch.tensor([[0.0, 0.5], [0.9, 0.0]])
+    )
+    assert squash(torch.zeros(2)).tolist() == [0.0, 0.0]
 
 
 def test_pooling_is_the_mean_vote_of_the_children_that_are_there():
-    three = torch.tensor([[[[1., 2.]], [[3., 6.]], [[9., 9.]]]])  # three children, one parent, two pose entries
-    mean, reading = pooled(three, torch.tensor([[1., 1., 0.]]), torch.tensor([[1., -.5]]), torch.zeros(1))
-    torch.testing.assert_close(mean, torch.tensor([[[2., 4.]]]), atol=1e-3, rtol=0)
-    torch.testing.assert_close(reading, torch.tensor([[.5]]), atol=1e-3, rtol=0)  # sigmoid(2 - 4 / 2)
+    three = torch.tensor(
+        [[[[1.0, 2.0]], [[3.0, 6.0]], [[9.0, 9.0]]]]
+    )  # three children, one parent, two pose entries
+    mean, reading = pooled(
+        three, torch.tensor([[1.0, 1.0, 0.0]]), torch.tensor([[1.0, -0.5]]), torch.zeros(1)
+    )
+    torch.testing.assert_close(mean, torch.tensor([[[2.0, 4.0]]]), atol=1e-3, rtol=0)
+    torch.testing.assert_close(reading, torch.tensor([[0.5]]), atol=1e-3, rtol=0)  # sigmoid(2 - 4 / 2)
 
 
 def test_dynamic_routing_on_the_three_children_gives_the_pose_worked_by_hand_after_one_round(setup_1):
     votes = setup_1.votes
     poses, act, r = dynamic_routing(votes, iters=1)
-    torch.testing.assert_close(r, torch.full((1, 3, 2), .5))
-    total = torch.tensor([.6, .5]) # half of the sum of the votes for A
-    torch.testing.assert_close(poses[0, 0], total * total.norm() / (1 + total.norm()**2), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(r, torch.full((1, 3, 2), 0.5))
+    total = torch.tensor([0.6, 0.5])  # half of the sum of the votes for A
+    torch.testing.assert_close(
+        poses[0, 0], total * total.norm() / (1 + total.norm() ** 2), atol=1e-5, rtol=1e-5
+    )
     torch.testing.assert_close(act, poses.norm(dim=2), atol=1e-3, rtol=1e-3)
 
 
 def test_dynamic_routing_prefers_the_parent_on_which_children_agree_and_survives_zeros():
-    agree, differ = torch.tensor([[2., 0.]] * 3), torch.tensor([[2., 0.], [-2., 0.], [0., 2.]]) # the same lengths
+    agree, differ = (
+        torch.tensor([[2.0, 0.0]] * 3),
+        torch.tensor([[2.0, 0.0], [-2.0, 0.0], [0.0, 2.0]]),
+    )  # the same lengths
     poses, act, r = dynamic_routing(torch.stack([agree, differ], 1)[None], iters=4)
-    assert (r[0, :, 0] > .6).all() and act[0, 0] > .9 > act[0, 1]
+    assert (r[0, :, 0] > 0.6).all() and act[0, 0] > 0.9 > act[0, 1]
     zero = torch.zeros(1, 3, 2, 4, requires_grad=True)
     dynamic_routing(zero)[1].sum().backward()
     assert zero.grad.isfinite().all()
@@ -177,6 +210,7 @@ def setup_4():
         "Four types to three; the same weights for the same seed."
         torch.manual_seed(seed)
         return ConvCapsules(4, 3, **options)
+
 
     def maps(h=5, w=2, b=2):
         "Poses and activations of four capsule types on a small map."
@@ -203,7 +237,7 @@ def test_the_map_of_capsules_equals_repeating_weights_and_poses_at_each_place(se
 def test_taking_turns_changes_neither_the_results_nor_the_gradients(setup_4):
     layer = setup_4.layer
     maps = setup_4.maps
-    for routing in ('em', 'dynamic'):
+    for routing in ("em", "dynamic"):
         results = []
         for at_once in (1, 1000, 2**20):
             caps, (poses, act) = layer(routing=routing, at_once=at_once), maps()
@@ -211,7 +245,8 @@ def test_taking_turns_changes_neither_the_results_nor_the_gradients(setup_4):
             (out[0].square().sum() + out[1].sum()).backward()
             results.append([*out, poses.grad, act.grad, caps.weight.grad])
         for other in results[1:]:
-            for x, y in zip(results[0], other): torch.testing.assert_close(x, y, atol=1e-4, rtol=1e-4)
+            for x, y in zip(results[0], other):
+                torch.testing.assert_close(x, y, atol=1e-4, rtol=1e-4)
 
 
 def test_the_paper_s_layer_from_32_to_24_types_has_12696_parameters_and_takes_any_map():
@@ -223,4 +258,5 @@ def test_the_paper_s_layer_from_32_to_24_types_has_12696_parameters_and_takes_an
 
 
 def test_an_unknown_routing_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match="'em', 'dynamic' or 'pooled'"): ConvCapsules(4, 3, routing='sinkhorn')
+    with pytest.raises(ValueError, match="'em', 'dynamic' or 'pooled'"):
+        ConvCapsules(4, 3, routing="sinkhorn")

@@ -1,4 +1,4 @@
-"Generated from nbs/14_checkpoint.ipynb: change the notebook, then `make export`."
+"Generated from nbs/31_checkpoint.ipynb: change the notebook, then `make export`."
 from pathlib import Path
 from torch import nn
 from types import SimpleNamespace
@@ -25,12 +25,15 @@ def setup_1():
             super().__init__()
             self.level = nn.Parameter(torch.zeros(()))
 
+
     def towards(model, labelled, unlabelled, progress):
         noise = 0.01 * torch.randn(())  # chance belongs to training; resuming must reproduce it
         return {"distance": (model.level - labelled["clip"].mean() + noise) ** 2}
 
+
     class Batches:
         "Four batches an epoch, bytes between 0 and 255, different in every epoch."
+
         def set_epoch(self, epoch):
             self.epoch = epoch
 
@@ -39,7 +42,10 @@ def setup_1():
 
         def __iter__(self):
             for k in range(4):
-                yield {"clip": torch.full((2, 3, 1, 2, 2), 100 + 5 * k + self.epoch, dtype=torch.uint8)}, None
+                yield (
+                    {"clip": torch.full((2, 3, 1, 2, 2), 100 + 5 * k + self.epoch, dtype=torch.uint8)},
+                    None,
+                )
     return SimpleNamespace(OneNumber=OneNumber, towards=towards, Batches=Batches)
 
 
@@ -65,12 +71,18 @@ def test_a_checkpoint_that_changed_on_the_disk_is_named_and_the_one_before_it_us
     for step in (1, 2, 3):
         save_checkpoint(folder, step, nn.Linear(2, 1), {"step": step})
     assert [p.name for p in checkpoints(folder)] == ["step-00000003", "step-00000002"]
-    for damage in (lambda data: data[:-9], lambda data: data[:-1] + bytes([data[-1] ^ 1])):  # cut short; one bit turned over
+    for damage in (
+        lambda data: data[:-9],
+        lambda data: data[:-1] + bytes([data[-1] ^ 1]),
+    ):  # cut short; one bit turned over
         save_checkpoint(folder, 3, nn.Linear(2, 1), {"step": 3})
         file = folder / "step-00000003" / "model.safetensors"
         file.write_bytes(damage(file.read_bytes()))
         assert load_checkpoint(folder, nn.Linear(2, 1), said.append)["step"] == 2
-    assert len(said) == 2 and "step-00000003: broken checkpoint (the checksum of model.safetensors differs)" in said[1]
+    assert (
+        len(said) == 2
+        and "step-00000003: broken checkpoint (the checksum of model.safetensors differs)" in said[1]
+    )
 
 
 def test_the_best_checkpoint_outlives_newer_ones():
@@ -86,7 +98,9 @@ def test_a_full_disk_is_one_clear_error_and_the_earlier_checkpoint_is_intact():
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
     try:
-        with pytest.raises(TrainingError, match="step 2 cannot be written .*; step-00000001 is intact. Make room"):
+        with pytest.raises(
+            TrainingError, match="step 2 cannot be written .*; step-00000001 is intact. Make room"
+        ):
             save_checkpoint(folder, 2, nn.Linear(200, 100), {"step": 2})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -1,4 +1,4 @@
-"Generated from nbs/25_cli.ipynb: change the notebook, then `make export`."
+"Generated from nbs/92_cli.ipynb: change the notebook, then `make export`."
 from dataclasses import fields
 from pathlib import Path
 from torch import nn
@@ -33,6 +33,7 @@ def setup_1():
         "Run the command in this process: exit status and what it printed on standard error."
         import contextlib
         import io
+
         text = io.StringIO()
         with contextlib.redirect_stderr(text), contextlib.redirect_stdout(io.StringIO()):
             try:
@@ -40,6 +41,7 @@ def setup_1():
             except SystemExit as stop:
                 status = stop.code
         return status, text.getvalue()
+
 
     home = Path(tempfile.mkdtemp())
     (home / "text.avi").write_text("this is not a video")
@@ -50,9 +52,15 @@ def setup_1():
 
 def test_help_lists_every_field_of_a_run_with_its_meaning_and_default():
     from vad_ssl.study import PRESETS, Run
-    help = " ".join(next(a for a in parser()._actions if a.choices).choices["train"].format_help().split())
+
+    help = " ".join(
+        next(a for a in parser()._actions if a.choices).choices["train"].format_help().split()
+    )
     for f in fields(Run):
-        assert f"--{f.name.replace('_', '-')}" in help and f"{f.metadata['text']}; default {f.default!r}" in help.replace("- ", "-")
+        assert (
+            f"--{f.name.replace('_', '-')}" in help
+            and f"{f.metadata['text']}; default {f.default!r}" in help.replace("- ", "-")
+        )
 
 
 def test_options_win_over_the_file_and_the_file_over_the_preset(setup_1):
@@ -65,39 +73,71 @@ def test_options_win_over_the_file_and_the_file_over_the_preset(setup_1):
     assert (run.size, run.epochs, run.seed, run.hold, run.workers) == (224, 7, 5, False, 2)
     file.write_text("epoch: 7\n")
     status, text = attempt("train", "--config", file)
-    assert status == 2 and "run.yaml: no field 'epoch'; the nearest is 'epochs'" in text and text.count("\n") == 1
+    assert (
+        status == 2
+        and "run.yaml: no field 'epoch'; the nearest is 'epochs'" in text
+        and text.count("\n") == 1
+    )
 
 
 def test_wrong_use_is_one_line_and_status_two(setup_1):
     attempt = setup_1.attempt
     home = setup_1.home
-    cases = {"none.avi": ["predict", home / "none.avi", "--checkpoint", "m", "--out", home / "o"],
-             "text.avi": ["predict", home / "text.avi", "--checkpoint", "m", "--out", home / "o"],
-             "none.safetensors": ["evaluate", "--checkpoint", home / "none.safetensors"],
-             "empty": ["train", "--data", home / "empty", "--out", home / "o"],
-             "label fraction": ["demo", "--label-fraction", "0"], "'1.5'": ["split", "--labels", "1.5"],
-             "'-1'": ["demo", "--label-fraction=-1"], "COMMAND": [], "fly": ["fly"], "epochs=0": ["train", "--epochs", "0"],
-             "lam=nan": ["demo", "--lam", "nan"], "cannot be written": ["demo", "--out", "/proc/nothing"]}
+    cases = {
+        "none.avi": ["predict", home / "none.avi", "--checkpoint", "m", "--out", home / "o"],
+        "text.avi": ["predict", home / "text.avi", "--checkpoint", "m", "--out", home / "o"],
+        "none.safetensors": ["evaluate", "--checkpoint", home / "none.safetensors"],
+        "empty": ["train", "--data", home / "empty", "--out", home / "o"],
+        "label fraction": ["demo", "--label-fraction", "0"],
+        "'1.5'": ["split", "--labels", "1.5"],
+        "'-1'": ["demo", "--label-fraction=-1"],
+        "COMMAND": [],
+        "fly": ["fly"],
+        "epochs=0": ["train", "--epochs", "0"],
+        "lam=nan": ["demo", "--lam", "nan"],
+        "cannot be written": ["demo", "--out", "/proc/nothing"],
+    }
     for named, words in cases.items():
         status, text = attempt(*words)
-        assert status == 2 and named in text and text.count("\n") == 1 and "Traceback" not in text, (words, text)
+        assert status == 2 and named in text and text.count("\n") == 1 and "Traceback" not in text, (
+            words,
+            text,
+        )
 
 
 def test_the_inspector_writes_a_page_and_refuses_what_it_cannot_read_in_one_line(setup_1):
     attempt = setup_1.attempt
     home = setup_1.home
     assert attempt("inspect", home / "blink.avi", "--out", home / "pages" / "blink.html") == (0, "")
-    assert "<canvas" not in (page := (home / "pages" / "blink.html").read_text()) and "brightness" in page
-    for named, words in {"none.avi": [home / "none.avi"], "text.avi": [home / "text.avi", "--out", home / "p.html"],
-                         "no frame 7": [home / "blink.avi", "--frame", "7"], "'x'": [home / "blink.avi", "--frame", "x"],
-                         "none.safetensors": [home / "blink.avi", "--checkpoint", home / "none.safetensors"]}.items():
+    assert (
+        "<canvas" not in (page := (home / "pages" / "blink.html").read_text()) and "brightness" in page
+    )
+    for named, words in {
+        "none.avi": [home / "none.avi"],
+        "text.avi": [home / "text.avi", "--out", home / "p.html"],
+        "no frame 7": [home / "blink.avi", "--frame", "7"],
+        "'x'": [home / "blink.avi", "--frame", "x"],
+        "none.safetensors": [home / "blink.avi", "--checkpoint", home / "none.safetensors"],
+    }.items():
         status, text = attempt("inspect", *words)
         assert status == 2 and named in text and text.count("\n") == 1, text
 
 
 def test_every_command_has_help(setup_1):
     attempt = setup_1.attempt
-    for command in ("demo", "data", "train", "evaluate", "predict", "inspect", "study", "split", "check-data", "weights", "dev"):
+    for command in (
+        "demo",
+        "data",
+        "train",
+        "evaluate",
+        "predict",
+        "inspect",
+        "study",
+        "split",
+        "check-data",
+        "weights",
+        "dev",
+    ):
         assert attempt(command, "--help")[0] == 0
 
 
@@ -113,11 +153,17 @@ def test_a_data_set_is_checked_and_damage_is_found_and_left_out_of_the_manifest(
     attempt = setup_1.attempt
     home = setup_1.home
     from vad_ssl.actors import make_actors
+
     root = make_actors(home / "checked", train=1, test=1, workers=1)
     assert attempt("check-data", root)[0] == 0
     victim = root / "videos" / "Walk" / "v_Walk_g02_c01.avi"
     victim.write_bytes(victim.read_bytes()[:9000])
-    assert attempt("check-data", root, "--out", home / "report.csv", "--fix-manifest", home / "good.csv")[0] == 1
+    assert (
+        attempt("check-data", root, "--out", home / "report.csv", "--fix-manifest", home / "good.csv")[
+            0
+        ]
+        == 1
+    )
     assert "v_Walk_g02_c01" in (home / "report.csv").read_text()
     assert (home / "good.csv").read_text().count(",labelled,") == 7
 
@@ -126,6 +172,7 @@ def test_a_split_is_written_as_a_manifest(setup_1):
     attempt = setup_1.attempt
     home = setup_1.home
     from vad_ssl.actors import make_actors
+
     root = make_actors(home / "actors", train=5, test=1, workers=1)
     assert attempt("split", "--data", root, "--labels", "0.2", "--out", home / "split.csv") == (0, "")
     assert (home / "split.csv").read_text().count(",labelled,") == 8
@@ -135,32 +182,56 @@ def test_objects_are_drawn_and_followed_into_palette_pngs_and_the_wrong_checkpoi
     attempt = setup_1.attempt
     home = setup_1.home
     from torch import nn
+
     from vad_ssl.checkpoint import save_weights
     from vad_ssl.vos import small_vos
+
     assert attempt("data", "vos", "--out", home / "vos", "--train", "1", "--test", "1")[0] == 0
     film = sorted((home / "vos" / "valid" / "JPEGImages").iterdir())[0]
     mask = home / "vos" / "valid" / "Annotations" / film.name / "00000.png"
-    save_weights(home / "vos.safetensors", small_vos(4), {"task": "vos", "network": "small", "width": 4, "size": [36, 48]})
+    save_weights(
+        home / "vos.safetensors",
+        small_vos(4),
+        {"task": "vos", "network": "small", "width": 4, "size": [36, 48]},
+    )
     save_weights(home / "old.safetensors", nn.Linear(1, 1), {"detector": "small", "classes": ["a"]})
-    call = lambda checkpoint, *mask: attempt("predict", film, "--checkpoint", home / checkpoint, "--out", home / "p", *mask)
+    call = lambda checkpoint, *mask: attempt(
+        "predict", film, "--checkpoint", home / checkpoint, "--out", home / "p", *mask
+    )
     assert call("vos.safetensors", "--mask", mask) == (0, "")
     assert len(list((home / "p" / "Annotations" / film.name).glob("*.png"))) == 8
-    for words, reason in ((("vos.safetensors",), "with --mask"), (("old.safetensors", "--mask", mask), "takes no --mask"),
-                          (("vos.safetensors", "--mask", home / "none.png"), "no such mask")):
+    for words, reason in (
+        (("vos.safetensors",), "with --mask"),
+        (("old.safetensors", "--mask", mask), "takes no --mask"),
+        (("vos.safetensors", "--mask", home / "none.png"), "no such mask"),
+    ):
         status, text = call(*words)
         assert status == 2 and reason in text and text.count("\n") == 1
 
 
 def test_the_installed_command_answers(setup_1):
     home = setup_1.home
-    run = subprocess.run([Path(sys.executable).parent / "vad-ssl", "predict", home / "text.avi", "--checkpoint", "m", "--out",
-                          home / "o"], capture_output=True, text=True)
+    run = subprocess.run(
+        [
+            Path(sys.executable).parent / "vad-ssl",
+            "predict",
+            home / "text.avi",
+            "--checkpoint",
+            "m",
+            "--out",
+            home / "o",
+        ],
+        capture_output=True,
+        text=True,
+    )
     assert run.returncode == 2 and run.stderr.count("\n") == 1 and "text.avi" in run.stderr
 
 
 def test_importing_everything_pulls_in_neither_jupyter_nor_matplotlib():
-    code = ("import sys, importlib, pkgutil, vad_ssl; "
-        "[importlib.import_module(f'vad_ssl.{m.name}') for m in pkgutil.iter_modules(vad_ssl.__path__)]; "
-        "print([n for n in ('matplotlib', 'seaborn', 'IPython', 'ipywidgets', 'jupyterlab', 'nbdev') if n in sys.modules])")
+    code = (
+        "import sys, importlib, pkgutil, vad_ssl; "
+    "[importlib.import_module(f'vad_ssl.{m.name}') for m in pkgutil.iter_modules(vad_ssl.__path__)]; "
+    "print([n for n in ('matplotlib', 'seaborn', 'IPython', 'ipywidgets', 'jupyterlab', 'nbdev') if n in sys.modules])"
+    )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.stdout.strip() == "[]", run.stdout + run.stderr

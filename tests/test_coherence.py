@@ -1,4 +1,4 @@
-"Generated from nbs/11_coherence.ipynb: change the notebook, then `make export`."
+"Generated from nbs/23_coherence.ipynb: change the notebook, then `make export`."
 from types import SimpleNamespace
 from vad_ssl.consistency import l2_consistency
 import numpy as np
@@ -20,10 +20,11 @@ def setup_1():
     def naive_ring_mask(view1, view2, frames):
         "One clip (t, h, w) and its second view; variance of `frames` neighbours on the ring, mean of both places."
         t, half = len(view1), frames // 2
-        ring = list(view1) + list(view2[t - 2:0:-1])
+        ring = list(view1) + list(view2[t - 2 : 0 : -1])
         n = len(ring)
         var = [np.var([ring[(k + d) % n] for d in range(-half, half + 1)], axis=0) for k in range(n)]
         return np.stack([(var[k] + var[(n - k) % n]) / 2 for k in range(t)])
+
 
     g = torch.Generator().manual_seed(0)
     one, two = torch.rand(2, 3, 1, 7, 9, 12, generator=g)
@@ -55,7 +56,9 @@ def test_a_window_longer_than_the_ring_counts_frames_as_often_as_the_naive_loop(
     for t in (2, 3, 4):
         a, b = torch.rand(2, 1, 1, t, 4, 5, generator=g)
         slow = naive_ring_mask(a[0, 0].numpy(), b[0, 0].numpy(), 5)
-        np.testing.assert_allclose(variance_mask(a, b, 5, normalise=False)[0, 0].numpy(), slow, atol=1e-6)
+        np.testing.assert_allclose(
+            variance_mask(a, b, 5, normalise=False)[0, 0].numpy(), slow, atol=1e-6
+        )
 
 
 def test_a_window_inside_the_clip_sees_one_view_and_the_two_ends_have_no_gap():
@@ -70,7 +73,7 @@ def test_blocks_change_nothing(setup_1):
     g = setup_1.g
     a, b = torch.rand(2, 6, 1, 8, 160, 160, generator=g)
     assert a.nbytes > 2**22  # several blocks
-    whole = torch.cat([variance_mask(a[k:k + 1], b[k:k + 1]) for k in range(6)])
+    whole = torch.cat([variance_mask(a[k : k + 1], b[k : k + 1]) for k in range(6)])
     torch.testing.assert_close(variance_mask(a, b), whole, atol=1e-6, rtol=0)
 
 
@@ -86,14 +89,20 @@ def test_scaling_maps_each_clip_to_zero_and_one(setup_1):
     mask = variance_mask(one, two)
     assert mask.shape == one.shape
     assert mask.flatten(1).amin(1).eq(0).all() and mask.flatten(1).amax(1).eq(1).all()
-    assert torch.allclose(mask[:1], variance_mask(one[:1], two[:1]))  # a clip does not see its neighbours in the batch
+    assert torch.allclose(
+        mask[:1], variance_mask(one[:1], two[:1])
+    )  # a clip does not see its neighbours in the batch
 
 
 def test_the_views_are_interchangeable(setup_1):
     one = setup_1.one
     two = setup_1.two
-    torch.testing.assert_close(variance_mask(one, two), variance_mask(two.clone().index_copy_(
-        2, torch.tensor([0, 6]), one[:, :, [0, 6]]), one), atol=1e-6, rtol=0)  # but for the two ends, which view 1 provides
+    torch.testing.assert_close(
+        variance_mask(one, two),
+        variance_mask(two.clone().index_copy_(2, torch.tensor([0, 6]), one[:, :, [0, 6]]), one),
+        atol=1e-6,
+        rtol=0,
+    )  # but for the two ends, which view 1 provides
 
 
 def test_playing_a_clip_backwards_plays_its_mask_backwards(setup_1):
@@ -140,7 +149,7 @@ def test_an_even_window_is_refused(setup_1):
 def test_five_frames_attend_to_more_pixels_than_three():
     x = torch.zeros(1, 1, 8, 1, 32)
     for k in range(8):
-        x[..., k, 0, 2 * k:2 * k + 12] = 1
+        x[..., k, 0, 2 * k : 2 * k + 12] = 1
     assert (variance_mask(x, frames=5) > 0).sum() > (variance_mask(x, frames=3) > 0).sum()
 
 

@@ -1,4 +1,4 @@
-"Generated from nbs/10_consistency.ipynb: change the notebook, then `make export`."
+"Generated from nbs/22_consistency.ipynb: change the notebook, then `make export`."
 from types import SimpleNamespace
 from vad_ssl.detector import small_detector
 from vad_ssl.views import invert
@@ -21,6 +21,7 @@ def setup_1():
                 if v > 0:
                     total += v * math.log(v / m) / 2
         return total
+
 
     g = torch.Generator().manual_seed(0)
     feat1, feat2 = torch.randn(2, 4, 9, 24, generator=g)
@@ -83,7 +84,7 @@ def test_descent_brings_two_views_together_and_the_certain_one_gives_way_less():
 def test_features_of_a_detector_become_one_distribution_a_place():
     torch.manual_seed(0)
     model, clip = small_detector(8).eval(), torch.rand(2, 3, 8, 56, 56)
-    features = [model(x).features.view(2, -1, 8) for x in (clip, clip ** 2)]
+    features = [model(x).features.view(2, -1, 8) for x in (clip, clip**2)]
     loss = js_divergence(*features)
     assert features[0].shape == (2, 49, 8) and 0 < loss < math.log(2)
     loss.backward()
@@ -98,28 +99,45 @@ def test_two_pixels_worked_by_hand():
 
 def test_the_loss_agrees_with_a_loop_over_pixels():
     a, b, m = torch.rand(3, 2, 1, 3, 4, 5, generator=torch.Generator().manual_seed(0))
-    slow = sum(w * (u - v) ** 2 for u, v, w in zip(*(x.flatten().tolist() for x in (a, b, m)))) / a.numel()
+    slow = (
+        sum(w * (u - v) ** 2 for u, v, w in zip(*(x.flatten().tolist() for x in (a, b, m)))) / a.numel()
+    )
     assert l2_consistency(a, b, m).item() == pytest.approx(slow, rel=1e-5)
 
 
 def test_a_weighted_mean_agrees_with_published_numbers():
     r = np.random.default_rng(1)
-    a, b, w = (torch.from_numpy(x.astype("float32")) for x in (
-        r.standard_normal((3, 1, 8, 6, 6)), r.standard_normal((3, 1, 8, 6, 6)), r.random((3, 1, 8, 6, 6))))
+    a, b, w = (
+        torch.from_numpy(x.astype("float32"))
+        for x in (
+            r.standard_normal((3, 1, 8, 6, 6)),
+            r.standard_normal((3, 1, 8, 6, 6)),
+            r.random((3, 1, 8, 6, 6)),
+        )
+    )
     assert l2_consistency(a, b, w).item() == pytest.approx(1.0746166706, rel=1e-5)
 
 
 def test_a_perfectly_equivariant_detector_pays_nothing():
     maps = torch.rand(3, 1, 4, 8, 10)
     view = random_view(3, flip=1.0)
-    assert l2_consistency(maps, invert(view, maps.flip(-1))[0]) == 0  # the mirrored answer to the mirrored clip
-    assert l2_consistency(maps, maps.flip(-1)) > 0.05  # without the inverse, being right would be punished
+    assert (
+        l2_consistency(maps, invert(view, maps.flip(-1))[0]) == 0
+    )  # the mirrored answer to the mirrored clip
+    assert (
+        l2_consistency(maps, maps.flip(-1)) > 0.05
+    )  # without the inverse, being right would be punished
 
 
 def test_the_gradient_pulls_both_views_together():
-    a, b = torch.full((1, 1, 1, 2, 2), 0.8, requires_grad=True), torch.full((1, 1, 1, 2, 2), 0.3, requires_grad=True)
+    a, b = (
+        torch.full((1, 1, 1, 2, 2), 0.8, requires_grad=True),
+        torch.full((1, 1, 1, 2, 2), 0.3, requires_grad=True),
+    )
     l2_consistency(a, b).backward()
-    assert (a.grad > 0).all() and torch.equal(a.grad, -b.grad)  # descent lowers the higher and raises the lower
+    assert (a.grad > 0).all() and torch.equal(
+        a.grad, -b.grad
+    )  # descent lowers the higher and raises the lower
 
 
 def test_a_mask_without_the_channel_axis_is_refused():

@@ -1,4 +1,4 @@
-"Generated from nbs/02_data.ipynb: change the notebook, then `make export`."
+"Generated from nbs/04_data.ipynb: change the notebook, then `make export`."
 from PIL import Image
 from dataclasses import replace
 from functools import partial
@@ -69,9 +69,13 @@ def setup_1():
         ground = rng.integers(0, 90, (h // 8, w // 8, 3), np.uint8).repeat(8, 0).repeat(8, 1)
         frames = np.repeat(ground[None], n, axis=0)
         x = np.linspace(2, w - 18, n).astype(int)
-        boxes = np.stack([x if seed % 2 else x[::-1], *np.full((3, n), [[10 + seed % 8], [16], [20]])], axis=1)
-        for f, (x, y, bw, bh) in zip(frames, boxes): f[y:y + bh, x:x + bw] = (230, 220, 180)
+        boxes = np.stack(
+            [x if seed % 2 else x[::-1], *np.full((3, n), [[10 + seed % 8], [16], [20]])], axis=1
+        )
+        for f, (x, y, bw, bh) in zip(frames, boxes):
+            f[y : y + bh, x : x + bw] = (230, 220, 180)
         return frames, boxes
+
 
     box = tempfile.TemporaryDirectory()
     tmp = Path(box.name)
@@ -97,6 +101,7 @@ def setup_2(setup_1):
         save_annotations(root, truth, names[-4:])
         return root
 
+
     ucf = draw(tmp / "ucf")
     return SimpleNamespace(draw=draw, ucf=ucf)
 
@@ -107,8 +112,10 @@ def test_the_same_annotations_give_the_same_bytes(setup_1, setup_2):
     truth = setup_1.truth
     ucf = setup_2.ucf
     save_annotations(tmp, dict(reversed(truth.items())), names[:-5:-1])
-    for name in ("pyannot.pkl", "testlist01.txt"): assert (tmp / name).read_bytes() == (ucf / name).read_bytes()
-    with pytest.raises(DataError, match="cannot be written"): save_annotations(tmp / "nowhere", truth, [])
+    for name in ("pyannot.pkl", "testlist01.txt"):
+        assert (tmp / name).read_bytes() == (ucf / name).read_bytes()
+    with pytest.raises(DataError, match="cannot be written"):
+        save_annotations(tmp / "nowhere", truth, [])
 
 
 def test_boxes_worked_out_by_hand_in_every_number_type():
@@ -116,21 +123,27 @@ def test_boxes_worked_out_by_hand_in_every_number_type():
         out = inclusive(np.array([[200, 50, 100, 80], [0, 0, 1, 1]], kind))
         assert out.dtype == np.int32 and out.tolist() == [[200, 50, 299, 129], [0, 0, 0, 0]]
     for wrong in ([[1, 2, 3]], [[1.0, 2, np.nan, 4]], [["a"] * 4], [[1e30, 0, 1, 1]], 5):
-        with pytest.raises(ValueError, match="not .n, 4. pixels"): inclusive(np.array(wrong))
+        with pytest.raises(ValueError, match="not .n, 4. pixels"):
+            inclusive(np.array(wrong))
 
 
 def test_only_whole_numbers_within_the_range_pass():
     assert type(integer(np.uint8(255)) + 1) is int and integer(3.0) == 3
     for wrong in (-1, 2.5, True, "3", None, float("nan"), 10**9):
-        with pytest.raises(ValueError, match="not a whole number"): integer(wrong)
+        with pytest.raises(ValueError, match="not a whole number"):
+            integer(wrong)
 
 
 @pytest.fixture(scope="module")
 def setup_3():
     class Hostile:
         "Unpickling this runs a command."
-        def __init__(self, call, *args): self.how = call, args
-        def __reduce__(self): return self.how
+
+        def __init__(self, call, *args):
+            self.how = call, args
+
+        def __reduce__(self):
+            return self.how
     return SimpleNamespace(Hostile=Hostile)
 
 
@@ -138,26 +151,43 @@ def test_hostile_pickles_are_refused_and_run_nothing(setup_1, setup_3):
     tmp = setup_1.tmp
     Hostile = setup_3.Hostile
     victim = tmp / "victim.txt"
-    attacks = [Hostile(os.system, f"touch {victim}"), Hostile(eval, f"open({str(victim)!r}, 'w')"),
-               Hostile(getattr, Path, "unlink"), Hostile(np.load, str(victim)), Hostile(partial, os.system),
-               {"numf": [Hostile(exec, f"open({str(victim)!r}, 'w')")]}, {Hostile(os.getcwd): 1}]
+    attacks = [
+        Hostile(os.system, f"touch {victim}"),
+        Hostile(eval, f"open({str(victim)!r}, 'w')"),
+        Hostile(getattr, Path, "unlink"),
+        Hostile(np.load, str(victim)),
+        Hostile(partial, os.system),
+        {"numf": [Hostile(exec, f"open({str(victim)!r}, 'w')")]},
+        {Hostile(os.getcwd): 1},
+    ]
     for attack in attacks:
         for protocol in range(6):
             (tmp / "evil.pkl").write_bytes(pickle.dumps(attack, protocol=protocol))
             with pytest.raises(DataError, match="evil.pkl: not a pickle .*asks for .*code, not data"):
                 load_plain(tmp / "evil.pkl")
     assert not victim.exists()
-    (tmp / "evil.pkl").write_bytes(b"\x80\x04}r\xff\xff\xff\x7f.")  # "remember this as object number two billion"
+    (tmp / "evil.pkl").write_bytes(
+        b"\x80\x04}r\xff\xff\xff\x7f."
+    )  # "remember this as object number two billion"
     assert load_plain(tmp / "evil.pkl") == {}
     (tmp / "evil.pkl").write_bytes(b"\x80\x04cnumpy\nndarray\nJ\xff\xff\xff\x7f\x85R.")  # "make 16 GB"
-    with pytest.raises(DataError, match="no table of videos"): load_plain(tmp / "evil.pkl")
+    with pytest.raises(DataError, match="no table of videos"):
+        load_plain(tmp / "evil.pkl")
 
 
 def test_honest_arrays_numbers_and_strings_come_back_whatever_wrote_them(setup_1):
     tmp = setup_1.tmp
     grid = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    honest = [grid, np.asfortranarray(grid.astype(">u2")), np.uint16(300), np.float32(0.5), np.str_("Ski"),
-              np.zeros((0, 4), int), 7, "x"]
+    honest = [
+        grid,
+        np.asfortranarray(grid.astype(">u2")),
+        np.uint16(300),
+        np.float32(0.5),
+        np.str_("Ski"),
+        np.zeros((0, 4), int),
+        7,
+        "x",
+    ]
     for protocol in range(6):
         (tmp / "good.pkl").write_bytes(pickle.dumps({"all": honest}, protocol=protocol))
         for x, y in zip(honest, map(plain, load_plain(tmp / "good.pkl")["all"])):
@@ -167,8 +197,21 @@ def test_honest_arrays_numbers_and_strings_come_back_whatever_wrote_them(setup_1
 
 def test_names_that_lead_elsewhere_are_refused():
     assert safe_name("Biking/v_Biking_g01_c03") == "Biking/v_Biking_g01_c03"
-    for wrong in ("../x", "a/../../x", "/etc/passwd", "C:\\x", "c:x", "a\\..\\x", "", ".", "a\nb", None, 3):
-        with pytest.raises(ValueError, match="unsafe video name"): safe_name(wrong)
+    for wrong in (
+        "../x",
+        "a/../../x",
+        "/etc/passwd",
+        "C:\\x",
+        "c:x",
+        "a\\..\\x",
+        "",
+        ".",
+        "a\nb",
+        None,
+        3,
+    ):
+        with pytest.raises(ValueError, match="unsafe video name"):
+            safe_name(wrong)
 
 
 def test_every_field_read_from_real_files(setup_1, setup_2):
@@ -194,18 +237,27 @@ def test_flat_folders_other_containers_frames_missing_files_and_class_names_are_
     truth = setup_1.truth
     draw = setup_2.draw
     for i, place in enumerate(("videos/{stem}.avi", "videos/{name}.mp4")):
-        for v in ucf101_24(draw(tmp / f"other{i}", place)): assert v.path.is_file() and v.n_frames == 24
+        for v in ucf101_24(draw(tmp / f"other{i}", place)):
+            assert v.path.is_file() and v.n_frames == 24
     for i, place in enumerate(("videos/Left/", "videos/", "rgb-images/Left/")):
         place += "v_Left_g00_c00"
         root = tmp / f"frames{i}"
         (root / place).mkdir(parents=True)
-        for k, f in enumerate(square(0)[0]): Image.fromarray(f).save(root / place / f"{k + 1:05}.jpg")
+        for k, f in enumerate(square(0)[0]):
+            Image.fromarray(f).save(root / place / f"{k + 1:05}.jpg")
         save_annotations(root, truth, names[-4:])
         found = {v.name: v for v in ucf101_24(root)}
         assert probe(found["Left/v_Left_g00_c00"].path).frames == 24
         assert not found["Right/v_Right_g00_c00"].path.exists()  # only expected there
+
+
     def by_name(entry, label):
-        return entry | {"label": label, "annotations": [a | {"label": label} for a in entry["annotations"]]}
+        return entry | {
+            "label": label,
+            "annotations": [a | {"label": label} for a in entry["annotations"]],
+        }
+
+
     named = {n: by_name(e, n.split("/")[0]) for n, e in truth.items()}
     (root / "pyannot.pkl").write_bytes(pickle.dumps(named))
     assert class_names(ucf101_24(root)) == ["Left", "Right"]
@@ -224,24 +276,40 @@ def test_wrong_annotations_are_named_file_video_reason_remedy(setup_1):
     names = setup_1.names
     truth = setup_1.truth
     (root := tmp / "wrong").mkdir()
+
+
     def attempt(**change):
         tube = {"label": 0, "sf": 0, "ef": 2, "boxes": np.ones((2, 4), int)}
         entry = {"numf": 24, "label": 0, "annotations": [tube]}
-        for k, x in change.items(): (entry if k in entry else tube)[k] = x
+        for k, x in change.items():
+            (entry if k in entry else tube)[k] = x
         (root / "pyannot.pkl").write_bytes(pickle.dumps({"Left/a": entry}))
         (root / "testlist01.txt").write_text("")
         return ucf101_24(root)
+
+
     assert len(attempt()) == 1
-    for change, why in ((dict(ef=3), "2 boxes for frames 0..2"), (dict(boxes=np.ones((2, 5))), "not .n, 4. pix"),
-                        (dict(sf=-1), "'-1' is not a whole number"), (dict(numf=0), "'0' is not"),
-                        (dict(numf=2**40), "is not a whole"), (dict(annotations=None), "TypeError"),
-                        (dict(boxes=[[1, 2, 3, 4]] * 2, label=None), "'None'")):
-        with pytest.raises(DataError, match=f"pyannot.pkl: Left/a: .*{why}.*Correct or remove"): attempt(**change)
+    for change, why in (
+        (dict(ef=3), "2 boxes for frames 0..2"),
+        (dict(boxes=np.ones((2, 5))), "not .n, 4. pix"),
+        (dict(sf=-1), "'-1' is not a whole number"),
+        (dict(numf=0), "'0' is not"),
+        (dict(numf=2**40), "is not a whole"),
+        (dict(annotations=None), "TypeError"),
+        (dict(boxes=[[1, 2, 3, 4]] * 2, label=None), "'None'"),
+    ):
+        with pytest.raises(DataError, match=f"pyannot.pkl: Left/a: .*{why}.*Correct or remove"):
+            attempt(**change)
     (root / "pyannot.pkl").unlink()
-    with pytest.raises(DataError, match="pyannot.pkl: cannot be read"): ucf101_24(root)
-    with pytest.raises(DataError, match="testlist01.txt: cannot be read"): ucf101_24(tmp / "nowhere")
-    (root / "pyannot.pkl").write_bytes(pickle.dumps({"../../a": truth[names[0]], "Left/b": truth[names[1]]}))
-    with pytest.raises(DataError, match="unsafe video name '../../a'"): ucf101_24(root)
+    with pytest.raises(DataError, match="pyannot.pkl: cannot be read"):
+        ucf101_24(root)
+    with pytest.raises(DataError, match="testlist01.txt: cannot be read"):
+        ucf101_24(tmp / "nowhere")
+    (root / "pyannot.pkl").write_bytes(
+        pickle.dumps({"../../a": truth[names[0]], "Left/b": truth[names[1]]})
+    )
+    with pytest.raises(DataError, match="unsafe video name '../../a'"):
+        ucf101_24(root)
     reasons = {}
     assert [v.name for v in ucf101_24(root, bad=reasons)] == ["Left/b"] and list(reasons) == ["../../a"]
 
@@ -255,7 +323,8 @@ def setup_4():
 
 def test_the_real_annotations_counts_widened_boxes_time_and_memory(setup_4):
     real = setup_4.real
-    if real is None: pytest.skip("the UCF101-24 annotations are not present")
+    if real is None:
+        pytest.skip("the UCF101-24 annotations are not present")
     tracemalloc.start()
     start = time.perf_counter()
     videos = ucf101_24(real)
@@ -269,7 +338,9 @@ def test_the_real_annotations_counts_widened_boxes_time_and_memory(setup_4):
     assert all(t.start + len(t.boxes) <= v.n_frames for v in videos for t in v.tubes)
     assert peak < 200e6 and seconds < 30  # tracing slows it down several times
     trimmed = ucf101_24(real, trimmed=True)
-    assert 0.7 < sum(v.n_frames for v in trimmed) / sum(v.n_frames for v in videos) < 0.9  # the paper: almost 78%
+    assert (
+        0.7 < sum(v.n_frames for v in trimmed) / sum(v.n_frames for v in videos) < 0.9
+    )  # the paper: almost 78%
 
 
 @pytest.fixture
@@ -282,13 +353,16 @@ def setup_5():
                 if tube.start <= i < tube.start + len(tube.boxes):
                     x1, y1, x2, y2 = tube.boxes[i - tube.start]
                     for y in range(height):
-                        for x in range(width): out[k, y, x] |= x1 <= x <= x2 and y1 <= y <= y2
+                        for x in range(width):
+                            out[k, y, x] |= x1 <= x <= x2 and y1 <= y <= y2
         return out
     return SimpleNamespace(naive_mask=naive_mask)
 
 
 def test_a_mask_worked_out_by_hand():
-    one = Video("a", Path("a.avi"), n_frames=9, tubes=(Tube(0, 2, np.array([[1, 0, 2, 1], [3, 1, 3, 1]])),))
+    one = Video(
+        "a", Path("a.avi"), n_frames=9, tubes=(Tube(0, 2, np.array([[1, 0, 2, 1], [3, 1, 3, 1]])),)
+    )
     masks = truth_mask(one, [1, 2, 3, 4, -1], height=2, width=4)
     assert masks.shape == (5, 2, 4) and masks.dtype == bool
     assert masks[1].astype(int).tolist() == [[0, 1, 1, 0], [0, 1, 1, 0]]
@@ -318,7 +392,8 @@ def test_frames_and_truth_fit_trimmed_or_not_from_file_or_memory(setup_2):
             assert (bright == mask)[mask.any((1, 2))].mean() > 0.97  # compression blurs the border
             assert mask.any((1, 2)).tolist() == [trimmed, trimmed, True, True, trimmed, False]
             assert (frames[5] == 0).all()
-            for _ in range(2): np.testing.assert_array_equal(read(video, index, cache), frames)
+            for _ in range(2):
+                np.testing.assert_array_equal(read(video, index, cache), frames)
             assert list(cache) == [video.name]
 
 
@@ -328,10 +403,12 @@ def test_arrays_are_read_as_scipy_wrote_them_compressed_or_not_and_bombs_are_not
         array = np.random.default_rng(0).integers(0, 100, (5, 7, 3)).astype(dtype)
         savemat(tmp / "a.mat", {"x": np.ones(9), "y": array}, do_compression=packed)
         np.testing.assert_array_equal(read_mat(tmp / "a.mat", "y"), array)
-    with pytest.raises(ValueError, match="no array z"): read_mat(tmp / "a.mat", "z")
+    with pytest.raises(ValueError, match="no array z"):
+        read_mat(tmp / "a.mat", "z")
     savemat(tmp / "bomb.mat", {"y": np.zeros((1000, 1000, 8), np.uint8)}, do_compression=True)
     assert (tmp / "bomb.mat").stat().st_size < 10_000
-    with pytest.raises(ValueError, match="reshape"): read_mat(tmp / "bomb.mat", "y", limit=10**6)
+    with pytest.raises(ValueError, match="reshape"):
+        read_mat(tmp / "bomb.mat", "y", limit=10**6)
 
 
 def test_boxes_around_masks():
@@ -342,8 +419,12 @@ def test_boxes_around_masks():
 
 def test_the_film_of_a_jhmdb_clip_is_what_stands_before_its_class():
     assert film_of("pullup/girl_pull_ups_fitness_exercise_pullups_pullup_f_cm_np1_fr_med_0") == (
-        "pullup/girl_pull_ups_fitness_exercise_pullups")
-    assert film_of("clap/_Boom_Snap_Clap__challenge_clap_u_nm_np1_fr_med_1") == "clap/_Boom_Snap_Clap__challenge"
+        "pullup/girl_pull_ups_fitness_exercise_pullups"
+    )
+    assert (
+        film_of("clap/_Boom_Snap_Clap__challenge_clap_u_nm_np1_fr_med_1")
+        == "clap/_Boom_Snap_Clap__challenge"
+    )
     assert film_of("run/my_own_clip_2") == "run/my_own_clip_2"
 
 
@@ -358,18 +439,26 @@ def setup_6(setup_1):
             for i in range(2):
                 frames, boxes = square(2 * i + c, n=12)
                 name, (yy, xx) = f"Film_{action}_u_cm_np1_fr_{i}", np.mgrid[:48, :64]
-                discs = np.stack([(xx - x - 8) ** 2 + (yy - y - 10) ** 2 < 50 for x, y, *_ in boxes], axis=2)
+                discs = np.stack(
+                    [(xx - x - 8) ** 2 + (yy - y - 10) ** 2 < 50 for x, y, *_ in boxes], axis=2
+                )
                 (root / "puppet_mask" / action / name).mkdir(parents=True)
                 mat = root / "puppet_mask" / action / name / "puppet_mask.mat"
                 savemat(mat, {"part_mask": discs * np.uint8(5)}, do_compression=True)
                 place = root / ("videos" if frames_as == "avi" else "Rename_Images") / action
                 (place if frames_as == "avi" else place / name).mkdir(parents=True, exist_ok=True)
-                if frames_as == "avi": write_video(place / f"{name}.avi", frames)
-                else: [Image.fromarray(f).save(place / name / f"{k + 1:05}.png") for k, f in enumerate(frames)]
+                if frames_as == "avi":
+                    write_video(place / f"{name}.avi", frames)
+                else:
+                    [
+                        Image.fromarray(f).save(place / name / f"{k + 1:05}.png")
+                        for k, f in enumerate(frames)
+                    ]
                 lines.append(f"{name}.avi {i + 1} ")
             (root / "splits").mkdir(exist_ok=True)
             (root / "splits" / f"{action}_test_split1.txt").write_text("\n".join(lines))
         return root
+
 
     jhmdb = draw_jhmdb(tmp / "jhmdb")
     return SimpleNamespace(draw_jhmdb=draw_jhmdb, jhmdb=jhmdb)
@@ -399,14 +488,18 @@ def test_jhmdb_damaged_files_are_named(setup_1, setup_6):
     root = draw_jhmdb(tmp / "jhmdb_bad")
     target = next((root / "puppet_mask" / "catch").rglob("*.mat"))
     savemat(target, {"part_mask": np.zeros((4, 4))})
-    with pytest.raises(DataError, match="puppet_mask.mat: no puppet masks .*shape .4, 4."): jhmdb21(root)
+    with pytest.raises(DataError, match="puppet_mask.mat: no puppet masks .*shape .4, 4."):
+        jhmdb21(root)
     target.write_bytes(target.read_bytes()[:100])
-    with pytest.raises(DataError, match="no puppet masks"): jhmdb21(root)
+    with pytest.raises(DataError, match="no puppet masks"):
+        jhmdb21(root)
     target.unlink()
-    with pytest.raises(DataError, match="no puppet masks .FileNotFoundError"): jhmdb21(root)
+    with pytest.raises(DataError, match="no puppet masks .FileNotFoundError"):
+        jhmdb21(root)
     reasons = {}
     assert len(jhmdb21(root, bad=reasons)) == 3 and len(reasons) == 1
-    with pytest.raises(DataError, match="no ._test_split2.txt"): jhmdb21(root, number=2)
+    with pytest.raises(DataError, match="no ._test_split2.txt"):
+        jhmdb21(root, number=2)
     next((root / "splits").glob("climb*")).write_text("../../x.avi 1")
     jhmdb21(root, bad=reasons)
     assert any("unsafe video name" in r for r in reasons.values())
@@ -421,11 +514,14 @@ def setup_7(setup_1):
         meta = {}
         for v in range(n):
             name, objects = f"{v:04x}abcdef", {}
-            for kind in ("JPEGImages", "Annotations"): (root / part / kind / name).mkdir(parents=True)
+            for kind in ("JPEGImages", "Annotations"):
+                (root / part / kind / name).mkdir(parents=True)
             frames, boxes = square(v, n=6)
             masks = np.zeros(frames.shape[:3], np.uint8)
-            for k, (x, y, w, h) in enumerate(boxes): masks[k, y:y + h, x:x + w] = 1
-            if v % 2: masks[2:5, 40:46, 5:15] = 2  # a second object comes and goes
+            for k, (x, y, w, h) in enumerate(boxes):
+                masks[k, y : y + h, x : x + w] = 1
+            if v % 2:
+                masks[2:5, 40:46, 5:15] = 2  # a second object comes and goes
             stems = [f"{5 * k:05}" for k in range(6)]
             for number in range(1, 2 + v % 2):
                 kept = [s for s, m in zip(stems, masks) if (m == number).any()]
@@ -441,6 +537,7 @@ def setup_7(setup_1):
         (root / part / "meta.json").write_text(json.dumps({"videos": meta}))
         return root
 
+
     vos = draw_vos(draw_vos(tmp / "vos"), n=2, part="valid")
     return SimpleNamespace(draw_vos=draw_vos, vos=vos)
 
@@ -454,7 +551,10 @@ def test_youtube_vos_objects_categories_masks(setup_7):
     assert [t.label for t in v.tubes] == [2, 3] and v.label == 2
     assert v.tubes[1].masks(3).sum() == 60 and not v.tubes[1].masks(5).any()
     assert truth_mask(v, range(6), 48, 64).sum((1, 2)).tolist() == [320, 320, 380, 380, 380, 320]
-    assert (v.tubes[0].boxes == -1).all() and mask_boxes(v.tubes[0].masks(0)[None])[0, 2:].tolist() != [-1, -1]
+    assert (v.tubes[0].boxes == -1).all() and mask_boxes(v.tubes[0].masks(0)[None])[0, 2:].tolist() != [
+        -1,
+        -1,
+    ]
 
 
 def test_youtube_vos_the_hold_out_is_seeded_of_the_size_asked_for_and_hides_whole_categories(setup_7):
@@ -462,14 +562,21 @@ def test_youtube_vos_the_hold_out_is_seeded_of_the_size_asked_for_and_hides_whol
     for seed in range(5):
         videos = youtube_vos(vos, holdout=0.3, seed=seed)
         test = {v.name for v in videos if v.split == "test"}
-        assert test == {v.name for v in youtube_vos(vos, "test", holdout=0.3, seed=seed)} and 6 <= len(test) < 20
+        assert (
+            test == {v.name for v in youtube_vos(vos, "test", holdout=0.3, seed=seed)}
+            and 6 <= len(test) < 20
+        )
         hidden = unseen(videos)
         shown = {t.label for v in videos if v.split == "train" for t in v.tubes}
         assert hidden and not shown & hidden
-    assert len({frozenset(v.name for v in youtube_vos(vos, "test", 0.3, seed)) for seed in range(5)}) > 1
+    assert (
+        len({frozenset(v.name for v in youtube_vos(vos, "test", 0.3, seed)) for seed in range(5)}) > 1
+    )
     assert youtube_vos(vos, "test", holdout=0) == []
     valid = youtube_vos(vos, "valid")
-    assert len(valid) == 2 and all(len(t.boxes) == 1 for v in valid for t in v.tubes)  # first masks only
+    assert len(valid) == 2 and all(
+        len(t.boxes) == 1 for v in valid for t in v.tubes
+    )  # first masks only
 
 
 def test_a_folder_gives_bare_records_of_files_and_of_folders_of_frames(setup_1, setup_2):
@@ -482,11 +589,14 @@ def test_a_folder_gives_bare_records_of_files_and_of_folders_of_frames(setup_1, 
     assert {v.name.split("/")[1] for v in folder(ucf, exclude=["Left"])} == {"Right"}
     assert length(folder(ucf)[0]) == 24
     (tmp / "pictures" / "one").mkdir(parents=True)
-    for k, f in enumerate(square(0)[0]): Image.fromarray(f).save(tmp / "pictures/one" / f"{k:05}.jpg")
+    for k, f in enumerate(square(0)[0]):
+        Image.fromarray(f).save(tmp / "pictures/one" / f"{k:05}.jpg")
     assert [(v.name, length(v)) for v in folder(tmp / "pictures")] == [("one", 24)]
     (tmp / "empty").mkdir()
-    with pytest.raises(DataError, match="no videos in this folder"): folder(tmp / "empty")
-    with pytest.raises(DataError, match="no such folder"): folder(tmp / "nowhere")
+    with pytest.raises(DataError, match="no videos in this folder"):
+        folder(tmp / "empty")
+    with pytest.raises(DataError, match="no such folder"):
+        folder(tmp / "nowhere")
 
 
 @pytest.fixture(scope="module")
@@ -495,9 +605,15 @@ def setup_8(setup_1):
     tmp = setup_1.tmp
     own = tmp / "own"
     (own / "day1").mkdir(parents=True)
-    for i in range(3): write_video(own / "day1" / f"film{i}.mp4", square(i)[0])
-    rows = [(f"day1/film{i}.mp4", t, ("cat", "dog")[t], f, 5 * t, 2, 5 * t + 3, 9)
-            for i in range(2) for t in range(2) for f in range(10) if not (t == 1 and f == 4)]
+    for i in range(3):
+        write_video(own / "day1" / f"film{i}.mp4", square(i)[0])
+    rows = [
+        (f"day1/film{i}.mp4", t, ("cat", "dog")[t], f, 5 * t, 2, 5 * t + 3, 9)
+        for i in range(2)
+        for t in range(2)
+        for f in range(10)
+        if not (t == 1 and f == 4)
+    ]
     table = pd.DataFrame(rows, columns=["video", "tube", "label", "frame", "x1", "y1", "x2", "y2"])
     table.to_csv(own / "boxes.csv", index=False)
     return SimpleNamespace(own=own, i=i, rows=rows, table=table)
@@ -508,7 +624,11 @@ def test_a_table_of_boxes_classes_tubes_gaps_unlabelled_videos(setup_8):
     videos = csv_data(own, own / "boxes.csv")
     assert [v.name for v in videos] == ["day1/film0", "day1/film1", "day1/film2"]
     assert [v.label for v in videos] == [0, 0, -1] and class_names(videos) == ["cat"]
-    assert [(t.label, t.start, len(t.boxes)) for t in videos[0].tubes] == [(0, 0, 10), (1, 0, 4), (1, 5, 5)]
+    assert [(t.label, t.start, len(t.boxes)) for t in videos[0].tubes] == [
+        (0, 0, 10),
+        (1, 0, 4),
+        (1, 5, 5),
+    ]
     assert videos[0].tubes[1].boxes[0].tolist() == [5, 2, 8, 9] and videos[2].tubes == ()
     assert length(videos[0]) == 24 and truth_mask(videos[0], [4], 48, 64).sum() == 4 * 8
 
@@ -517,19 +637,28 @@ def test_wrong_tables_are_named_with_line_column_and_reason(setup_1, setup_8):
     tmp = setup_1.tmp
     own = setup_8.own
     table = setup_8.table
-    for column, x, why in (("x2", 0, "line 14: x1 > x2"), ("frame", -1, "line 14, frame: '-1'"),
-                           ("x1", 2.5, "line 14, x1: '2.5'"), ("label", "", "line 14, label: ''"),
-                           ("split", "val", "line 14, split: 'val'"),
-                           ("video", "../x", "unsafe video name"), ("y1", "ten", "line 14, y1: 'ten'")):
+    for column, x, why in (
+        ("x2", 0, "line 14: x1 > x2"),
+        ("frame", -1, "line 14, frame: '-1'"),
+        ("x1", 2.5, "line 14, x1: '2.5'"),
+        ("label", "", "line 14, label: ''"),
+        ("split", "val", "line 14, split: 'val'"),
+        ("video", "../x", "unsafe video name"),
+        ("y1", "ten", "line 14, y1: 'ten'"),
+    ):
         wrong = table.assign(split="train").astype(object)
         wrong.loc[12, column] = x
         wrong.to_csv(tmp / "wrong.csv", index=False)
-        with pytest.raises(DataError, match=f"wrong.csv: .*{why}.*\\. Correct"): csv_data(own, tmp / "wrong.csv")
+        with pytest.raises(DataError, match=f"wrong.csv: .*{why}.*\\. Correct"):
+            csv_data(own, tmp / "wrong.csv")
     table.drop(columns="y2").to_csv(tmp / "wrong.csv", index=False)
-    with pytest.raises(DataError, match="'y2' fails column_in_dataframe"): csv_data(own, tmp / "wrong.csv")
+    with pytest.raises(DataError, match="'y2' fails column_in_dataframe"):
+        csv_data(own, tmp / "wrong.csv")
     pd.concat([table, table[:1]]).to_csv(tmp / "wrong.csv", index=False)
-    with pytest.raises(DataError, match="wrong.csv: .*uniqueness"): csv_data(own, tmp / "wrong.csv")
-    with pytest.raises(DataError, match="not a CSV table .FileNotFoundError"): csv_data(own, tmp / "none.csv")
+    with pytest.raises(DataError, match="wrong.csv: .*uniqueness"):
+        csv_data(own, tmp / "wrong.csv")
+    with pytest.raises(DataError, match="not a CSV table .FileNotFoundError"):
+        csv_data(own, tmp / "none.csv")
 
 
 def test_a_folder_s_layout_is_recognised(setup_2, setup_6, setup_7, setup_8):
@@ -546,8 +675,16 @@ def test_a_folder_s_layout_is_recognised(setup_2, setup_6, setup_7, setup_8):
 def test_windows_worked_out_by_hand():
     rng = np.random.default_rng(0)
     assert crop_window((240, 320), (224, 224), rng, "center") == ((240, 320), (8, 48), (224, 224))
-    assert crop_window((100, 200), (224, 224), rng, "center") == ((224, 448), (0, 112), (224, 224))  # enlarged
-    assert crop_window((1080, 1920), (112, 112), rng, "center", short=120) == ((120, 213), (4, 50), (112, 112))
+    assert crop_window((100, 200), (224, 224), rng, "center") == (
+        (224, 448),
+        (0, 112),
+        (224, 224),
+    )  # enlarged
+    assert crop_window((1080, 1920), (112, 112), rng, "center", short=120) == (
+        (120, 213),
+        (4, 50),
+        (112, 112),
+    )
     corners = {crop_window((10, 12), (8, 8), rng)[1] for _ in range(500)}
     assert corners == {(y, x) for y in range(3) for x in range(5)}  # every corner, both ends included
 
@@ -570,9 +707,12 @@ def test_a_labelled_clip_holds_annotated_frames_one_seed_gives_one_clip_memory_a
     for video in ucf101_24(ucf)[:2]:
         first = [training_clip(video, np.random.default_rng(s), 1, 1, (48, 64)) for s in range(30)]
         assert all(c["mask"].any() for c in first)  # the centre is annotated
-        again = [training_clip(video, np.random.default_rng(s), 1, 1, (48, 64), cache={}) for s in range(30)]
+        again = [
+            training_clip(video, np.random.default_rng(s), 1, 1, (48, 64), cache={}) for s in range(30)
+        ]
         for a, b in zip(first, again):
-            for key in ("clip", "mask"): torch.testing.assert_close(a[key], b[key], rtol=0, atol=0)
+            for key in ("clip", "mask"):
+                torch.testing.assert_close(a[key], b[key], rtol=0, atol=0)
 
 
 def test_an_unlabelled_clip_has_no_target_and_no_annotation_can_change_it(setup_2):
@@ -581,9 +721,14 @@ def test_an_unlabelled_clip_has_no_target_and_no_annotation_can_change_it(setup_
     lies = Tube(1, 0, np.full((24, 4), 7)), Tube(0, 3, np.zeros((2, 4)))
     poison = replace(video, label=1, action="?", tubes=lies)
     bare, size = replace(video, label=-1, action="", tubes=()), (32, 32)
-    clips = [training_clip(v, np.random.default_rng(3), size=size, labelled=False) for v in (video, poison, bare)]
+    clips = [
+        training_clip(v, np.random.default_rng(3), size=size, labelled=False)
+        for v in (video, poison, bare)
+    ]
     assert all(set(c) == {"clip"} for c in clips)
-    assert torch.equal(clips[0]["clip"], clips[1]["clip"]) and torch.equal(clips[0]["clip"], clips[2]["clip"])
+    assert torch.equal(clips[0]["clip"], clips[1]["clip"]) and torch.equal(
+        clips[0]["clip"], clips[2]["clip"]
+    )
     centres = set()
     for s in range(200):
         c = training_clip(video, np.random.default_rng(s), 1, 1, (48, 64), labelled=False)
@@ -604,14 +749,19 @@ def setup_9(setup_1, setup_8):
     i = setup_8.i
     def spoil(root):
         "Break the small data set, one video for each kind of damage."
-        files, entries = [root / "videos" / f"{n}.avi" for n in names], {n: dict(truth[n]) for n in names}
-        change = lambda i, **kw: entries[names[i]].update(annotations=[truth[names[i]]["annotations"][0] | kw])
+        files, entries = (
+            [root / "videos" / f"{n}.avi" for n in names],
+            {n: dict(truth[n]) for n in names},
+        )
+        change = lambda i, **kw: entries[names[i]].update(
+            annotations=[truth[names[i]]["annotations"][0] | kw]
+        )
         data = files[1].read_bytes()
         files[0].unlink()
-        files[1].write_bytes(data[:len(data) * 2 // 3])
+        files[1].write_bytes(data[: len(data) * 2 // 3])
         files[2].write_text("not a video")
         data = files[3].read_bytes()
-        files[3].write_bytes(data[:len(data) // 2] + bytes(60) + data[len(data) // 2 + 60:])
+        files[3].write_bytes(data[: len(data) // 2] + bytes(60) + data[len(data) // 2 + 60 :])
         entries[names[4]]["numf"] = 30
         change(5, boxes=truth[names[5]]["annotations"][0]["boxes"] + (20, 0, 0, 0))
         change(6, boxes=truth[names[6]]["annotations"][0]["boxes"] * (1, 1, 0, 1))
@@ -632,13 +782,24 @@ def test_every_kind_of_damage_is_found_and_nothing_else(setup_1, setup_2, setup_
     spoil = setup_9.spoil
     report = check(spoil(draw(tmp / "spoilt")), workers=2)
     found = {(names.index(r.video), r.severity, r.problem) for r in report.itertuples()}
-    assert found == {(0, "error", "missing"), (1, "error", "unreadable"), (2, "error", "unreadable"),
-                     (3, "error", "unreadable"), (4, "error", "too short"), (5, "error", "box outside"),
-                     (6, "error", "empty box"), (7, "error", "late tube"), (8, "note", "overlapping tubes"),
-                     (9, "error", "empty tube"), (5, "error", "duplicate")}
+    assert found == {
+        (0, "error", "missing"),
+        (1, "error", "unreadable"),
+        (2, "error", "unreadable"),
+        (3, "error", "unreadable"),
+        (4, "error", "too short"),
+        (5, "error", "box outside"),
+        (6, "error", "empty box"),
+        (7, "error", "late tube"),
+        (8, "note", "overlapping tubes"),
+        (9, "error", "empty tube"),
+        (5, "error", "duplicate"),
+    }
     for why in ("truncated", "not a readable video", "damaged|cannot be decoded"):
         assert report.detail.str.contains(why).any()
-    assert [v.name for v in usable(ucf101_24(tmp / "spoilt"), report)] == sorted([names[8], names[10], names[11]])
+    assert [v.name for v in usable(ucf101_24(tmp / "spoilt"), report)] == sorted(
+        [names[8], names[10], names[11]]
+    )
     good = check(ucf)
     assert len(good) == 0 and list(good.columns) == ["video", "path", "severity", "problem", "detail"]
 
@@ -659,27 +820,51 @@ def test_unreadable_annotations_and_odd_records_are_reported_too(setup_1, setup_
     assert list(check([video, video]).problem) == ["duplicate name", "duplicate"]
     nameless = replace(video, action="", label=-1, tubes=(Tube(-1, 0, video.tubes[0].boxes),))
     assert set(check([nameless]).problem) == {"unknown class"}
-    assert len(check(folder(own))) == 0 and len(check(draw_jhmdb(tmp / "jhmdb_ok"))) == 0 and len(check(vos)) == 0
+    assert (
+        len(check(folder(own))) == 0
+        and len(check(draw_jhmdb(tmp / "jhmdb_ok"))) == 0
+        and len(check(vos)) == 0
+    )
 
 
 @pytest.fixture(scope="module")
 def setup_10():
-    def ones(*shape): return np.ones(shape)
+    def ones(*shape):
+        return np.ones(shape)
 
-    leaf = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8),
-                     st.binary(max_size=8), st.just(np.uint8(9)), st.builds(ones, st.integers(0, 3), st.just(4)))
+
+    leaf = st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(),
+        st.text(max_size=8),
+        st.binary(max_size=8),
+        st.just(np.uint8(9)),
+        st.builds(ones, st.integers(0, 3), st.just(4)),
+    )
     field = st.sampled_from("numf label annotations sf ef boxes".split()) | st.text(max_size=4)
     grow = lambda x: st.lists(x, max_size=3) | st.dictionaries(field, x, max_size=4)
     tree = st.recursive(leaf, grow, max_leaves=12)
     near = lambda x: st.just(x) | leaf  # often right, sometimes anything
-    tube = st.fixed_dictionaries({"sf": near(0), "ef": near(2), "boxes": near(ones(2, 4)), "label": near(0)})
-    entry = st.fixed_dictionaries({"numf": near(9), "label": near(0), "annotations": st.lists(tube | leaf)})
-    key = st.text(max_size=4) | st.integers() | st.none() | st.just(np.str_("x/y")) | st.just(np.uint8(9))
+    tube = st.fixed_dictionaries(
+        {"sf": near(0), "ef": near(2), "boxes": near(ones(2, 4)), "label": near(0)}
+    )
+    entry = st.fixed_dictionaries(
+        {"numf": near(9), "label": near(0), "annotations": st.lists(tube | leaf)}
+    )
+    key = (
+        st.text(max_size=4) | st.integers() | st.none() | st.just(np.str_("x/y")) | st.just(np.uint8(9))
+    )
+
 
     def survives(read):
         "Read, or refuse with the one documented error in one line."
-        try: return all(isinstance(v, Video) for v in read())
-        except DataError as e: return str(e).isprintable()
+        try:
+            return all(isinstance(v, Video) for v in read())
+        except DataError as e:
+            return str(e).isprintable()
+
 
     fuzz = settings(max_examples=100, deadline=None, derandomize=True, database=None)
     return SimpleNamespace(ones=ones, leaf=leaf, field=field, grow=grow, tree=tree, near=near, tube=tube, entry=entry, key=key, survives=survives, fuzz=fuzz)
@@ -694,11 +879,17 @@ def test_random_pickles_are_read_or_refused(setup_1, setup_10):
     fuzz = setup_10.fuzz
     (root := tmp / "fuzz_ucf").mkdir(exist_ok=True)
     (root / "testlist01.txt").touch()
+
+
     @fuzz
     @given(st.dictionaries(key, entry | tree) | tree, st.integers(0, 5))
     def attempt(content, protocol):
         (root / "pyannot.pkl").write_bytes(pickle.dumps(content, protocol=protocol))
-        assert survives(lambda: ucf101_24(root)) and survives(lambda: ucf101_24(root, trimmed=True, bad={}))
+        assert survives(lambda: ucf101_24(root)) and survives(
+            lambda: ucf101_24(root, trimmed=True, bad={})
+        )
+
+
     attempt()
 
 
@@ -712,19 +903,25 @@ def test_damaged_annotation_files_are_read_or_refused(setup_2, setup_6, setup_7,
     @fuzz
     @given(st.sampled_from(["pkl", "json", "mat", "csv", "txt"]), st.randoms(use_true_random=False))
     def attempt(kind, random):
-        source, reader = {"pkl": (ucf / "pyannot.pkl", lambda: ucf101_24(ucf)),
-                          "json": (vos / "train" / "meta.json", lambda: youtube_vos(vos)),
-                          "mat": (next(jhmdb.rglob("*.mat")), lambda: jhmdb21(jhmdb)),
-                          "csv": (own / "boxes.csv", lambda: csv_data(own, own / "boxes.csv")),
-                          "txt": (ucf / "testlist01.txt", lambda: ucf101_24(ucf))}[kind]
+        source, reader = {
+            "pkl": (ucf / "pyannot.pkl", lambda: ucf101_24(ucf)),
+            "json": (vos / "train" / "meta.json", lambda: youtube_vos(vos)),
+            "mat": (next(jhmdb.rglob("*.mat")), lambda: jhmdb21(jhmdb)),
+            "csv": (own / "boxes.csv", lambda: csv_data(own, own / "boxes.csv")),
+            "txt": (ucf / "testlist01.txt", lambda: ucf101_24(ucf)),
+        }[kind]
         puppet.cache_clear()
         good = source.read_bytes()
         data = bytearray(good)
-        for _ in range(random.randint(1, 6)): data[random.randrange(len(data))] = random.randrange(256)
+        for _ in range(random.randint(1, 6)):
+            data[random.randrange(len(data))] = random.randrange(256)
         try:
-            source.write_bytes(bytes(data[:random.choice([len(data), random.randrange(len(data))])]))
+            source.write_bytes(bytes(data[: random.choice([len(data), random.randrange(len(data))])]))
             assert survives(reader)
-        finally: source.write_bytes(good)
+        finally:
+            source.write_bytes(good)
+
+
     attempt()
 
 
@@ -735,10 +932,14 @@ def test_random_text_is_no_table_and_no_list(setup_1, setup_8, setup_10):
     survives = setup_10.survives
     fuzz = setup_10.fuzz
     @fuzz
-    @given(st.text(max_size=60), st.lists(st.lists(st.text('ab,1-."', max_size=3), min_size=8, max_size=8)))
+    @given(
+        st.text(max_size=60), st.lists(st.lists(st.text('ab,1-."', max_size=3), min_size=8, max_size=8))
+    )
     def attempt(text, rows):
         head = "video,tube,label,frame,x1,y1,x2,y2"
         for content in (text, "\n".join([head, *map(",".join, rows)])):
             (tmp / "fuzz.csv").write_bytes(content.encode("utf-8", "surrogatepass"))
             assert survives(lambda: csv_data(own, tmp / "fuzz.csv"))
+
+
     attempt()

@@ -1,4 +1,4 @@
-"Generated from nbs/08_detector.ipynb: change the notebook, then `make export`."
+"Generated from nbs/14_detector.ipynb: change the notebook, then `make export`."
 from torch import nn
 from types import SimpleNamespace
 from vad_ssl.i3d import I3D
@@ -29,10 +29,14 @@ def test_labelled_clips_see_their_class_and_unlabelled_ones_all_of_them_until_th
 def test_recomputing_changes_neither_results_nor_gradients_nor_statistics():
     def run(call):
         torch.manual_seed(0)
-        part = nn.Sequential(nn.Conv3d(3, 4, 3), nn.BatchNorm3d(4), nn.Dropout3d(.5), nn.ReLU(), nn.Conv3d(4, 2, 1))
+        part = nn.Sequential(
+            nn.Conv3d(3, 4, 3), nn.BatchNorm3d(4), nn.Dropout3d(0.5), nn.ReLU(), nn.Conv3d(4, 2, 1)
+        )
         out = call(part, torch.randn(2, 3, 4, 6, 6))
         out.square().mean().backward()
         return out, [p.grad for p in part.parameters()], part[1].running_mean
+
+
     for x, y in zip(run(recomputed), run(lambda part, x: part(x))):
         torch.testing.assert_close(x, y, rtol=0, atol=0)
 
@@ -44,7 +48,9 @@ def setup_1():
         torch.manual_seed(seed)
         return small_detector(4, width=8, **options).eval()
 
-    def noise(*shape, seed=0): return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+    def noise(*shape, seed=0):
+        return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
     return SimpleNamespace(tiny=tiny, noise=noise)
 
 
@@ -71,7 +77,8 @@ def test_the_clips_of_a_batch_do_not_influence_each_other_even_in_training(setup
     noise = setup_1.noise
     clips = noise(3, 3, 8, 32, 32)
     together, alone = tiny().train()(clips), tiny().train()(clips[1:2])
-    for x, y in zip(together, alone): torch.testing.assert_close(x[1:2], y, atol=1e-4, rtol=1e-4)
+    for x, y in zip(together, alone):
+        torch.testing.assert_close(x[1:2], y, atol=1e-4, rtol=1e-4)
 
 
 def test_the_order_of_the_frames_matters(setup_1):
@@ -87,19 +94,20 @@ def test_the_order_of_the_frames_matters(setup_1):
 def test_constant_clips_give_finite_answers_and_gradients_in_float32_and_under_bfloat16_autocast(setup_1):
     tiny = setup_1.tiny
     for low in (False, True):
-        for value in (0., .5, 1.):
+        for value in (0.0, 0.5, 1.0):
             model = tiny().train()
-            with torch.autocast('cpu', torch.bfloat16, enabled=low):
+            with torch.autocast("cpu", torch.bfloat16, enabled=low):
                 out = model(torch.full((2, 3, 8, 48, 48), value))
             (out.logits.float().mean() + out.activations.float().square().mean()).backward()
-            for x in (*out, *(p.grad for p in model.parameters())): assert x.isfinite().all()
+            for x in (*out, *(p.grad for p in model.parameters())):
+                assert x.isfinite().all()
 
 
 def test_the_choice_of_class_changes_the_localisation_and_masked_classes_get_no_gradient_from_it(setup_1):
     tiny = setup_1.tiny
     noise = setup_1.noise
     clips, keep = noise(1, 3, 8, 32, 32), F.one_hot(torch.tensor([2]), 4).bool()
-    model = tiny(routing='dynamic')
+    model = tiny(routing="dynamic")
     other = F.one_hot(torch.tensor([1]), 4).bool()
     assert (model(clips, keep).logits - model(clips, other).logits).abs().max() > 1e-5
     torch.testing.assert_close(model(clips, keep).activations, model(clips, other).activations)
@@ -127,36 +135,49 @@ def test_one_kernel_a_clip_does_the_work_of_the_pair_and_borders_and_gradients_a
     up, logit = nn.ConvTranspose3d(5, 6, 3, stride=2, padding=1), nn.Conv3d(6, 1, 3, padding=1)
     for small, size in [((1, 2, 3), (2, 4, 6)), ((2, 3, 1), (3, 5, 2)), ((2, 4, 5), (4, 7, 9))]:
         x = torch.randn(2, 5, *small, requires_grad=True)
-        scale = (torch.rand(2, 6, 1, 1, 1) > .5) * 2.
+        scale = (torch.rand(2, 6, 1, 1, 1) > 0.5) * 2.0
         weight = torch.randn(2, 1, *size)
         answers = []
         for out in (logit(scale * up(x, size)), composed(up, logit, x, scale, size)):
             assert tuple(out.shape) == (2, 1, *size)
             wanted = [x, *up.parameters(), *logit.parameters()]
             answers.append([out, *torch.autograd.grad((out * weight).sum(), wanted)])
-        for pair, ours in zip(*answers): torch.testing.assert_close(ours, pair, atol=1e-4, rtol=1e-4)
+        for pair, ours in zip(*answers):
+            torch.testing.assert_close(ours, pair, atol=1e-4, rtol=1e-4)
 
 
 def test_gradients_of_biases_are_sums_over_all_pixels_and_lose_nothing_in_float32():
     torch.manual_seed(0)
     up, logit = nn.ConvTranspose3d(4, 4, 3, stride=2, padding=1), nn.Conv3d(4, 1, 3, padding=1)
-    x, scale, weight = torch.randn(1, 4, 4, 90, 90), torch.ones(1, 4, 1, 1, 1), torch.rand(1, 1, 8, 180, 180) - .49
+    x, scale, weight = (
+        torch.randn(1, 4, 4, 90, 90),
+        torch.ones(1, 4, 1, 1, 1),
+        torch.rand(1, 1, 8, 180, 180) - 0.49,
+    )
+
+
     def slopes(kind):
         up.to(kind), logit.to(kind)
         out = composed(up, logit, x.to(kind), scale.to(kind), (8, 180, 180))
         return torch.autograd.grad((out * weight.to(kind)).sum(), [up.bias, logit.bias])
+
+
     for fine, coarse in zip(slopes(torch.float64), slopes(torch.float32)):
         torch.testing.assert_close(coarse.double(), fine, atol=0, rtol=1e-5)
 
 
 @pytest.fixture(scope="module")
 def setup_2():
-    with torch.device('meta'):
+    with torch.device("meta"):
         paper = paper_detector(24)
-        sizes, names = {}, ['Conv3d_1a_7x7', 'Conv3d_2c_3x3', 'Mixed_4f', 'up1', 'up2', 'up3']
-        def note(name): return lambda part, args, out: sizes.update({name: tuple(out.shape)})
+        sizes, names = {}, ["Conv3d_1a_7x7", "Conv3d_2c_3x3", "Mixed_4f", "up1", "up2", "up3"]
+
+        def note(name):
+            return lambda part, args, out: sizes.update({name: tuple(out.shape)})
+
         for name, part in paper.named_modules():
-            if (last := name.split('.')[-1]) in names: part.register_forward_hook(note(last))
+            if (last := name.split(".")[-1]) in names:
+                part.register_forward_hook(note(last))
         detection = paper(torch.zeros(1, 3, 8, 224, 224))
     return SimpleNamespace(paper=paper, sizes=sizes, names=names, note=note, name=name, part=part, last=last, detection=detection)
 
@@ -166,7 +187,11 @@ def test_the_paper_s_detector_has_48003705_parameters_in_the_paper_s_places(setu
     part = setup_2.part
     count = lambda part: sum(p.numel() for p in part.parameters())
     assert count(paper) == 48_003_705
-    assert [count(paper.encoder), count(paper.primary), count(paper.capsules)] == [7_528_256, 36_661_792, 12_696]
+    assert [count(paper.encoder), count(paper.primary), count(paper.capsules)] == [
+        7_528_256,
+        36_661_792,
+        12_696,
+    ]
     d = paper.decoder
     assert [count(x) for x in (d.up1, d.up2, d.up3, d.up4)] == [1_990_720, 221_248, 221_248, 442_496]
     assert count(d.logit) == 3_457
@@ -177,27 +202,33 @@ def test_every_size_inside_the_paper_s_detector_is_that_of_its_table(setup_2):
     sizes = setup_2.sizes
     detection = setup_2.detection
     assert sizes == dict(
-        Conv3d_1a_7x7=(1, 64, 4, 112, 112), Conv3d_2c_3x3=(1, 192, 2, 56, 56), Mixed_4f=(1, 832, 1, 28, 28),
-        up1=(1, 64, 28, 28), up2=(1, 64, 2, 56, 56), up3=(1, 64, 4, 112, 112))
+        Conv3d_1a_7x7=(1, 64, 4, 112, 112),
+        Conv3d_2c_3x3=(1, 192, 2, 56, 56),
+        Mixed_4f=(1, 832, 1, 28, 28),
+        up1=(1, 64, 28, 28),
+        up2=(1, 64, 2, 56, 56),
+        up3=(1, 64, 4, 112, 112),
+    )
     assert [tuple(x.shape) for x in detection] == [(1, 1, 8, 224, 224), (1, 24), (1, 400 * 24)]
 
 
 def test_the_paper_s_detector_takes_odd_sizes_and_long_clips_and_explains_what_is_too_small(setup_2):
     paper = setup_2.paper
-    with torch.device('meta'):
+    with torch.device("meta"):
         for t, h, w in [(7, 96, 128), (1, 65, 71), (16, 112, 113)]:
             assert tuple(paper(torch.zeros(2, 3, t, h, w)).logits.shape) == (2, 1, t, h, w)
-        with pytest.raises(ValueError, match="at least 65x65"): paper(torch.zeros(1, 3, 8, 64, 96))
+        with pytest.raises(ValueError, match="at least 65x65"):
+            paper(torch.zeros(1, 3, 8, 64, 96))
 
 
 def test_the_weights_of_an_i3d_classifier_fill_the_encoder(setup_2):
     name = setup_2.name
-    from vad_ssl.i3d import I3D
     torch.manual_seed(0)
     whole = I3D(400).state_dict()
     inner = paper_detector(2, backbone=whole).encoder.i3d.state_dict()
-    assert 'logits.conv3d.bias' not in inner and 'Mixed_5b.b0.conv3d.weight' not in inner
-    for name, value in inner.items(): torch.testing.assert_close(value, whole[name])
+    assert "logits.conv3d.bias" not in inner and "Mixed_5b.b0.conv3d.weight" not in inner
+    for name, value in inner.items():
+        torch.testing.assert_close(value, whole[name])
 
 
 @pytest.mark.slow
@@ -207,4 +238,5 @@ def test_a_step_of_the_paper_s_detector_gives_finite_gradients_everywhere(setup_
     net = paper_detector(24)
     out = net(torch.rand(1, 3, 8, 96, 96))
     (out.logits.square().mean() + (out.activations * torch.randn(24)).sum()).backward()
-    for name, p in net.named_parameters(): assert p.grad is not None and p.grad.isfinite().all(), name
+    for name, p in net.named_parameters():
+        assert p.grad is not None and p.grad.isfinite().all(), name

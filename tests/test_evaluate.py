@@ -1,4 +1,4 @@
-"Generated from nbs/17_evaluate.ipynb: change the notebook, then `make export`."
+"Generated from nbs/46_evaluate.ipynb: change the notebook, then `make export`."
 from pathlib import Path
 from torch import nn
 from types import SimpleNamespace
@@ -36,15 +36,21 @@ def setup_1():
     torch.manual_seed(0)
     model = small_detector(8, width=8)
 
+
     class Constant(nn.Module):
         "Says the same everywhere."
+
         def __init__(self, value):
             super().__init__()
             self.value = nn.Parameter(torch.tensor(value))
 
         def forward(self, clips):
             b, _, t, h, w = clips.shape
-            return type("Out", (), dict(logits=self.value.expand(b, 1, t, h, w), activations=torch.ones(b, 8) / 8))
+            return type(
+                "Out",
+                (),
+                dict(logits=self.value.expand(b, 1, t, h, w), activations=torch.ones(b, 8) / 8),
+            )
     return SimpleNamespace(root=root, videos=videos, model=model, Constant=Constant)
 
 
@@ -94,13 +100,17 @@ def test_boxes_come_back_to_source_pixels(setup_1):
     Constant = setup_1.Constant
     class Square(Constant):
         "Finds rows 10 to 19 and columns 20 to 39 of what it sees."
+
         def forward(self, clips):
             out = super().forward(clips)
             out.logits = torch.full_like(out.logits, -9.0)
             out.logits[..., 10:20, 20:40] = 9.0
             return out
 
-    record = evaluate(Square(0.0), videos[:1], None, 30, protocol="act", bar=False)[0]  # frames of 60 x 80, halved
+
+    record = evaluate(Square(0.0), videos[:1], None, 30, protocol="act", bar=False)[
+        0
+    ]  # frames of 60 x 80, halved
     tubes = pd.DataFrame(record["tubes"])
     assert len(tubes) == 3 * videos[0].n_frames  # one tube, entered for the three best classes
     assert tubes[["x1", "y1", "x2", "y2"]].drop_duplicates().values.tolist() == [[40, 20, 79, 39]]
@@ -123,23 +133,33 @@ def test_the_perfect_detector_scores_one_hundred_under_every_protocol(setup_1):
     Constant = setup_1.Constant
     class Oracle(Constant):
         "Knows the truth of one video."
+
         def __init__(self, video):
             super().__init__(0.0)
-            self.truth, self.label = torch.from_numpy(truth_mask(video, range(video.n_frames), 60, 80)), video.label
+            self.truth, self.label = (
+                torch.from_numpy(truth_mask(video, range(video.n_frames), 60, 80)),
+                video.label,
+            )
 
         def forward(self, clips):
             from vad_ssl.video import eval_clips
-            clip = self.truth[torch.from_numpy(eval_clips(len(self.truth)))][:len(clips)].float()
+
+            clip = self.truth[torch.from_numpy(eval_clips(len(self.truth)))][: len(clips)].float()
             scores = torch.nn.functional.one_hot(torch.tensor([self.label] * len(clips)), 8).float()
             return type("Out", (), dict(logits=clip[:, None] * 18 - 9, activations=scores))
 
+
     single = [v for v in videos if len(v.tubes) == 1]
     for protocol in PROTOCOLS:
-        found = [evaluate(Oracle(v), [v], None, batch=99, protocol=protocol, bar=False)[0] for v in single]
+        found = [
+            evaluate(Oracle(v), [v], None, batch=99, protocol=protocol, bar=False)[0] for v in single
+        ]
         table, summary = tables(found, single, class_names(videos), protocol)
         best = {"paper": "f@0.5", "strict": "v@0.5", "act": "v@0.75", "davis": "J mean"}[protocol]
         column = table[best].drop("mean", errors="ignore").dropna()
-        column = column[column.index.isin([v.action for v in single])] if protocol != "davis" else column
+        column = (
+            column[column.index.isin([v.action for v in single])] if protocol != "davis" else column
+        )
         assert len(column) >= 5 and np.allclose(column, 1 if protocol == "davis" else 100)
 
 
@@ -150,11 +170,21 @@ def test_the_folder_of_results_is_complete_and_the_second_time_costs_nothing(set
     out = Path(tempfile.mkdtemp())
     about = dict(size=[56, 56], short=60, frames=8, stride=2)
     first, _ = write_evaluation(out, model, videos, class_names(videos), "paper", about, bar=False)
-    assert {"paper_per_class.csv", "paper_summary.json", "videos.csv", "paper_curves.png", "worst-01.png", "worst-08.png"} <= {
-        p.name for p in out.iterdir()}
+    assert {
+        "paper_per_class.csv",
+        "paper_summary.json",
+        "videos.csv",
+        "paper_curves.png",
+        "worst-01.png",
+        "worst-08.png",
+    } <= {p.name for p in out.iterdir()}
+
+
     class Never(Constant):
         def forward(self, clips):
             raise AssertionError("predicted again")
+
+
     records = evaluate(Never(0.0), videos, (56, 56), path=next(out.glob("paper-*.jsonl")), bar=False)
     pd.testing.assert_frame_equal(tables(records, videos, class_names(videos))[0], first)
 
@@ -165,8 +195,20 @@ def test_another_checkpoint_never_finds_the_records_of_the_first(setup_1):
     about = dict(size=[56, 56], short=60, frames=8, stride=2)
     assert evaluation_key(model, videos, about) == evaluation_key(model, videos, about)
     torch.manual_seed(1)
-    others = evaluation_key(small_detector(8, width=8), videos, about), evaluation_key(model, videos[1:], about)
-    assert len({evaluation_key(model, videos, about), *others, evaluation_key(model, videos, dict(about, short=30))}) == 4
+    others = (
+        evaluation_key(small_detector(8, width=8), videos, about),
+        evaluation_key(model, videos[1:], about),
+    )
+    assert (
+        len(
+            {
+                evaluation_key(model, videos, about),
+                *others,
+                evaluation_key(model, videos, dict(about, short=30)),
+            }
+        )
+        == 4
+    )
 
 
 def test_the_truth_itself_scores_one_hundred_as_a_table_of_detections(setup_1):

@@ -1,4 +1,4 @@
-"Generated from nbs/18_inspector.ipynb: change the notebook, then `make export`."
+"Generated from nbs/52_inspector.ipynb: change the notebook, then `make export`."
 from pathlib import Path
 from types import SimpleNamespace
 from vad_ssl.actors import draw_video
@@ -44,7 +44,10 @@ def test_one_pixel_worked_by_hand():
     black, half = np.zeros((5, 1, 1, 3), np.uint8), column(*[0.5] * 5)
     seen = panels(black, column(0, 0, 0, 1, 1), half, normalise=False, attention="gradient")
     assert seen["variance mask, clip alone"][2, 0, 0] == pytest.approx(0.24)
-    assert seen["gradient mask"][2, 0, 0] == pytest.approx(0.25) and seen["squared difference"][2, 0, 0] == 0.25
+    assert (
+        seen["gradient mask"][2, 0, 0] == pytest.approx(0.25)
+        and seen["squared difference"][2, 0, 0] == 0.25
+    )
     assert seen["enters the loss"][2, 0, 0] == pytest.approx(0.25 * 0.25)
 
 
@@ -67,8 +70,12 @@ def test_the_mean_of_what_enters_the_loss_is_the_loss(setup_1):
     for frames, ramp in ((3, 1.0), (5, 0.3)):
         loss = coherence_loss(*args, ramp, as_map(valid), frames).item()
         assert mean(frames=frames, ramp=ramp) == pytest.approx(loss, rel=1e-5)
-    assert mean(attention="gradient") == pytest.approx(smoothness_loss(*args, as_map(valid)).item(), rel=1e-5)
-    assert mean(attention="none") == pytest.approx(l2_consistency(*args, as_map(valid)).item(), rel=1e-5)
+    assert mean(attention="gradient") == pytest.approx(
+        smoothness_loss(*args, as_map(valid)).item(), rel=1e-5
+    )
+    assert mean(attention="none") == pytest.approx(
+        l2_consistency(*args, as_map(valid)).item(), rel=1e-5
+    )
 
 
 def test_without_a_second_view_or_truth_those_panels_are_missing_and_nothing_else(setup_1):
@@ -76,7 +83,13 @@ def test_without_a_second_view_or_truth_those_panels_are_missing_and_nothing_els
     loc2 = setup_1.loc2
     clip = setup_1.clip
     full, alone = panels(clip, loc1, loc2, truth=loc1 > 0.5), panels(clip, loc1)
-    gone = {"truth", "view 2, carried back", "squared difference", "variance mask, ring", "enters the loss"}
+    gone = {
+        "truth",
+        "view 2, carried back",
+        "squared difference",
+        "variance mask, ring",
+        "enters the loss",
+    }
     assert set(full) - set(alone) == gone
     for name in alone:
         np.testing.assert_array_equal(full[name], alone[name])
@@ -106,12 +119,24 @@ def test_the_inspector_shows_the_loss_that_training_computes(setup_1, setup_2):
     clip = setup_1.clip
     model = setup_2.model
     film, view = torch.rand(3, 8, 24, 32), strong_view(1, 24)
-    for how in ({}, {"cyclic": False}, {"attention": "gradient"}, {"attention": "none"}, {"attention": "both", "frames": 3}):
+    for how in (
+        {},
+        {"cyclic": False},
+        {"attention": "gradient"},
+        {"attention": "none"},
+        {"attention": "both", "frames": 3},
+    ):
         torch.manual_seed(1)  # the noise of the view
         seen = look(model, film, lambda b, size: view)
         torch.manual_seed(1)
         with torch.no_grad():
-            both = see(model.eval(), film[None], torch.tensor([-1]), Progress(1, 1), (untouched, lambda b, size: view))
+            both = see(
+                model.eval(),
+                film[None],
+                torch.tensor([-1]),
+                Progress(1, 1),
+                (untouched, lambda b, size: view),
+            )
         loss = consistency_losses(both, Progress(1, 1), **how)["place consistency"].item()
         product = panels(clip, seen.loc1, seen.loc2, seen.valid, **how)["enters the loss"]
         assert product.mean() == pytest.approx(loss, rel=1e-5) and loss > 0
@@ -143,7 +168,12 @@ def test_a_clip_comes_from_an_array_a_tensor_a_file_or_a_record(setup_3):
     home = setup_3.home
     drawn = setup_3.drawn
     pixels, truth, index = read_clip(home / "walk.avi", dict(short=30, frames=4), frame=5)
-    assert pixels.shape[:3] == (3, 4, 30) and truth is None and 5 in index and 0 <= pixels.min() <= pixels.max() <= 1
+    assert (
+        pixels.shape[:3] == (3, 4, 30)
+        and truth is None
+        and 5 in index
+        and 0 <= pixels.min() <= pixels.max() <= 1
+    )
     assert read_clip(drawn[:8])[0].shape == (3, 8, *drawn.shape[1:3])
     same = torch.rand(3, 2, 4, 4)
     assert torch.equal(read_clip(same)[0], same)
@@ -160,7 +190,9 @@ def test_packing_loses_next_to_nothing():
 def test_the_coefficients_are_those_of_the_mask():
     v = np.random.default_rng(0).random((7, 1, 1), np.float32)
     mask = panels(np.zeros((7, 1, 1, 3), np.uint8), v, normalise=False)["gradient mask"]
-    np.testing.assert_allclose(np.abs(np.array(second_derivative(7)) @ v[:, 0, 0]), mask[:, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(
+        np.abs(np.array(second_derivative(7)) @ v[:, 0, 0]), mask[:, 0, 0], atol=1e-6
+    )
     assert second_derivative(7)[3] == [0, 0.25, 0, -0.5, 0, 0.25, 0]
 
 
@@ -179,12 +211,16 @@ def setup_4(setup_1):
     def moving_square(b, size=32, seed=0):
         "Noise with a bright square that moves to the right; the square is the action."
         g = torch.Generator().manual_seed(seed)
-        clip, mask = 0.5 * torch.rand(b, 3, 8, size, size, generator=g), torch.zeros(b, 1, 8, size, size)
+        clip, mask = (
+            0.5 * torch.rand(b, 3, 8, size, size, generator=g),
+            torch.zeros(b, 1, 8, size, size),
+        )
         for i in range(b):
             top, left = (int(v) for v in torch.randint(2, size - 20, (2,), generator=g))
             for k in range(8):
-                mask[i, :, k, top:top + 11, left + k:left + k + 11] = 1
+                mask[i, :, k, top : top + 11, left + k : left + k + 11] = 1
         return {"clip": (clip + 0.5 * mask).clamp(max=1), "mask": mask, "label": torch.arange(b) % 3}
+
 
     test_clip = moving_square(1, seed=5000)
     film, truth = test_clip["clip"][0], test_clip["mask"][0, 0].numpy()
@@ -198,7 +234,9 @@ def test_a_page_is_one_file_that_asks_nobody_for_anything(setup_2, setup_3, setu
     truth = setup_4.truth
     page = Inspector(film, model, truth=truth, title="a < b").to_html(home / "page.html").read_text()
     bare = re.sub(r"data:image/webp;base64,[A-Za-z0-9+/=]*", "", page)
-    assert "a &lt; b" in page and not re.search(r"""(src|href)=|https?://|@import|fetch\(|import\(""", bare)
+    assert "a &lt; b" in page and not re.search(
+        r"""(src|href)=|https?://|@import|fetch\(|import\(""", bare
+    )
     assert page.count("</script>") == 2  # data cannot end the script early
     data, title = read_page(home / "page.html")
     assert title == "a < b" and write_page(data, home / "again.html", title).read_text() == page
@@ -209,11 +247,21 @@ def test_the_page_holds_the_maps_of_the_detector(setup_2, setup_4):
     film = setup_4.film
     truth = setup_4.truth
     data = viewer_data(Inspector(film, {"a": model, "b": model}, truth=truth))
-    assert [step["name"] for step in data["steps"]] == ["a", "b"] and data["classes"] == ["class 1", "class 2", "class 3"]
+    assert [step["name"] for step in data["steps"]] == ["a", "b"] and data["classes"] == [
+        "class 1",
+        "class 2",
+        "class 3",
+    ]
     seen = look(model, film)
-    np.testing.assert_allclose(unpack(data["steps"][1]["loc1"]).reshape(8, 32, 32), seen.loc1, atol=2e-4)
-    raw = panels(Inspector(film).clip, seen.loc1, seen.loc2, frames=3, normalise=False)["variance mask, ring"]
-    np.testing.assert_allclose(unpack(data["steps"][0]["masks"]["ring 3"]).reshape(8, 32, 32), raw, atol=2e-4 * raw.max())
+    np.testing.assert_allclose(
+        unpack(data["steps"][1]["loc1"]).reshape(8, 32, 32), seen.loc1, atol=2e-4
+    )
+    raw = panels(Inspector(film).clip, seen.loc1, seen.loc2, frames=3, normalise=False)[
+        "variance mask, ring"
+    ]
+    np.testing.assert_allclose(
+        unpack(data["steps"][0]["masks"]["ring 3"]).reshape(8, 32, 32), raw, atol=2e-4 * raw.max()
+    )
     assert json.loads(json.dumps(data))["t"] == 8
 
 
@@ -249,7 +297,9 @@ def test_what_does_not_fit_is_named(setup_2, setup_3, setup_4):
     model = setup_2.model
     home = setup_3.home
     film = setup_4.film
-    with pytest.raises(ValueError, match=r"truth: shape \(8, 3, 3\), but the clip has \(t, h, w\) = \(8, 32, 32\)"):
+    with pytest.raises(
+        ValueError, match=r"truth: shape \(8, 3, 3\), but the clip has \(t, h, w\) = \(8, 32, 32\)"
+    ):
         Inspector(film, model, truth=np.zeros((8, 3, 3)))
     with pytest.raises(ValueError, match="no such checkpoint"):
         Inspector(film, home / "none.safetensors")

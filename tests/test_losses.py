@@ -1,4 +1,4 @@
-"Generated from nbs/09_losses.ipynb: change the notebook, then `make export`."
+"Generated from nbs/21_losses.ipynb: change the notebook, then `make export`."
 from types import SimpleNamespace
 import numpy as np
 import pytest
@@ -29,7 +29,9 @@ def test_spread_loss_agrees_with_the_naive_loop(setup_1):
     g = torch.Generator().manual_seed(0)
     act, target = torch.rand(5, 24, generator=g), torch.randint(24, (5,), generator=g)
     for margin in (0.2, 0.9):
-        assert spread_loss(act, target, margin).item() == pytest.approx(naive_spread(act, target, margin), rel=1e-5)
+        assert spread_loss(act, target, margin).item() == pytest.approx(
+            naive_spread(act, target, margin), rel=1e-5
+        )
 
 
 def test_a_confident_right_answer_costs_nothing_and_moves_nothing():
@@ -65,10 +67,20 @@ def test_dice_agrees_with_published_numbers():
     def reference(seed, shape, foreground):
         r = np.random.default_rng(seed)
         logits = (r.standard_normal(shape) * 2).astype("float32")
-        return torch.from_numpy(logits), torch.from_numpy((r.random(shape) < foreground).astype("float32"))
-    assert dice_loss(*reference(61, (1, 1, 4, 8, 8), 0.3)).item() == pytest.approx(0.6608340740, rel=1e-5)
-    assert dice_loss(*reference(62, (3, 1, 8, 16, 16), 0.2)).item() == pytest.approx(0.7171867490, rel=1e-5)
-    assert dice_loss(*reference(63, (2, 1, 8, 16, 16), 0.0)).item() == pytest.approx(0.9995074868, rel=1e-5)
+        return torch.from_numpy(logits), torch.from_numpy(
+            (r.random(shape) < foreground).astype("float32")
+        )
+
+
+    assert dice_loss(*reference(61, (1, 1, 4, 8, 8), 0.3)).item() == pytest.approx(
+        0.6608340740, rel=1e-5
+    )
+    assert dice_loss(*reference(62, (3, 1, 8, 16, 16), 0.2)).item() == pytest.approx(
+        0.7171867490, rel=1e-5
+    )
+    assert dice_loss(*reference(63, (2, 1, 8, 16, 16), 0.0)).item() == pytest.approx(
+        0.9995074868, rel=1e-5
+    )
 
 
 def test_dice_per_clip_notices_the_small_actor_that_dice_per_batch_forgets():

@@ -1,4 +1,4 @@
-"Generated from nbs/13_objective.ipynb: change the notebook, then `make export`."
+"Generated from nbs/25_objective.ipynb: change the notebook, then `make export`."
 from types import SimpleNamespace
 from vad_ssl.detector import small_detector
 from vad_ssl.views import View
@@ -28,17 +28,27 @@ def setup_2():
     def toy_batch(b=2, size=24, classes=3, seed=0):
         "Noise with a bright square that moves to the right; the square is the action."
         g = torch.Generator().manual_seed(seed)
-        clip, mask = 0.5 * torch.rand(b, 3, 8, size, size, generator=g), torch.zeros(b, 1, 8, size, size)
+        clip, mask = (
+            0.5 * torch.rand(b, 3, 8, size, size, generator=g),
+            torch.zeros(b, 1, 8, size, size),
+        )
         label = torch.arange(b) % classes
         for i in range(b):
             for k in range(8):
-                mask[i, :, k, 6:16, 2 + 2 * i + k:10 + 2 * i + k] = 1
+                mask[i, :, k, 6:16, 2 + 2 * i + k : 10 + 2 * i + k] = 1
         return {"clip": (clip + 0.5 * mask).clamp(max=1), "mask": mask, "label": label}
+
 
     labelled, unlabelled = toy_batch(), {"clip": toy_batch(3, seed=1)["clip"]}
     progress = Progress(5, 10)
-    still = lambda b, size: View(*(torch.zeros(b, dtype=torch.bool),) * 2, torch.ones(b), torch.zeros(b, 2, dtype=torch.long),
-                                 torch.ones(b, 3), torch.zeros(b, 3), torch.zeros(b))
+    still = lambda b, size: View(
+        *(torch.zeros(b, dtype=torch.bool),) * 2,
+        torch.ones(b),
+        torch.zeros(b, 2, dtype=torch.long),
+        torch.ones(b, 3),
+        torch.zeros(b, 3),
+        torch.zeros(b),
+    )
     return SimpleNamespace(toy_batch=toy_batch, labelled=labelled, unlabelled=unlabelled, progress=progress, still=still)
 
 
@@ -74,8 +84,12 @@ def test_the_weights_are_those_of_eqs_8_and_9(setup_1, setup_2):
     bare = consistency_losses(see(model, *join(labelled, unlabelled), progress), progress)
     torch.manual_seed(1)
     losses = semi_supervised_step(model, labelled, unlabelled, progress)
-    assert losses["class consistency"].item() == pytest.approx(0.1 * 0.3 * bare["class consistency"].item(), rel=1e-5)
-    assert losses["place consistency"].item() == pytest.approx(0.1 * 0.7 * bare["place consistency"].item(), rel=1e-5)
+    assert losses["class consistency"].item() == pytest.approx(
+        0.1 * 0.3 * bare["class consistency"].item(), rel=1e-5
+    )
+    assert losses["place consistency"].item() == pytest.approx(
+        0.1 * 0.7 * bare["place consistency"].item(), rel=1e-5
+    )
 
 
 def test_equal_views_cost_nothing(setup_1, setup_2):
@@ -97,7 +111,9 @@ def test_hold_blocks_the_gradient_through_view_1(setup_1, setup_2):
     seen = see(model, *join(labelled, unlabelled), progress)
     one, two = (type(out)(*(x.detach().requires_grad_() for x in out)) for out in seen.outs)
     for hold in (False, True):
-        consistency_losses(Seen(seen.views, (one, two)), progress, hold=hold)["place consistency"].backward()
+        consistency_losses(Seen(seen.views, (one, two)), progress, hold=hold)[
+            "place consistency"
+        ].backward()
         assert (one.logits.grad is None or not one.logits.grad.any()) == hold
         assert two.logits.grad.abs().sum() > 0
         one.logits.grad = two.logits.grad = None
@@ -119,7 +135,9 @@ def test_both_attentions_together_are_half_of_each(setup_1, setup_2):
     progress = setup_2.progress
     seen = see(model, *join(labelled, unlabelled), progress)
     place = lambda **how: consistency_losses(seen, progress, **how)["place consistency"].item()
-    assert place(attention="both") == pytest.approx((place(attention="variance") + place(attention="gradient")) / 2, rel=1e-5)
+    assert place(attention="both") == pytest.approx(
+        (place(attention="variance") + place(attention="gradient")) / 2, rel=1e-5
+    )
     assert place(attention="variance", cyclic=False) != place(attention="variance")
 
 
@@ -137,7 +155,10 @@ def test_corrupting_unlabelled_annotations_leaves_losses_and_gradients_bit_ident
         model.zero_grad()
         losses = semi_supervised_step(model, labelled, extra, progress)
         sum(losses.values()).backward()
-        results.append([loss.item() for loss in losses.values()] + [p.grad.sum().item() for p in model.parameters()])
+        results.append(
+            [loss.item() for loss in losses.values()]
+            + [p.grad.sum().item() for p in model.parameters()]
+        )
     assert results[0] == results[1]
 
 

@@ -1,4 +1,4 @@
-"Generated from nbs/19_objects.ipynb: change the notebook, then `make export`."
+"Generated from nbs/71_objects.ipynb: change the notebook, then `make export`."
 from PIL import Image
 from pathlib import Path
 from types import SimpleNamespace

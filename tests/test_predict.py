@@ -1,4 +1,4 @@
-"Generated from nbs/16_predict.ipynb: change the notebook, then `make export`."
+"Generated from nbs/45_predict.ipynb: change the notebook, then `make export`."
 from pathlib import Path
 from torch import nn
 from types import SimpleNamespace
@@ -30,12 +30,18 @@ def test_every_frame_is_predicted_once_and_in_its_own_place(setup_1):
     frames = setup_1.frames
     class Echo(nn.Module):
         "Pretends that the red channel is the localisation."
+
         def __init__(self):
             super().__init__()
             self.unused = nn.Parameter(torch.zeros(1))
 
         def forward(self, clips):
-            return type("Out", (), dict(logits=torch.logit(clips[:, :1], eps=1e-6), activations=clips.mean((2, 3, 4))))
+            return type(
+                "Out",
+                (),
+                dict(logits=torch.logit(clips[:, :1], eps=1e-6), activations=clips.mean((2, 3, 4))),
+            )
+
 
     probs, scores = localise(Echo(), frames)
     assert probs.shape == (20, 60, 80) and scores.shape == (4, 3)
@@ -62,7 +68,9 @@ def test_a_detector_comes_back_from_its_file(setup_1):
     model = setup_1.model
     frames = setup_1.frames
     path = Path(tempfile.mkdtemp()) / "model.safetensors"
-    about = dict(detector="small", width=8, classes=list("abcdefgh"), size=[56, 56], short=60, frames=8, stride=2)
+    about = dict(
+        detector="small", width=8, classes=list("abcdefgh"), size=[56, 56], short=60, frames=8, stride=2
+    )
     save_weights(path, model, about)
     again, read_about = load_detector(path)
     assert read_about == about and not again.training
@@ -104,11 +112,23 @@ def test_predict_writes_everything_it_promises(setup_1):
     home = Path(tempfile.mkdtemp())
     write_video(home / "jump.avi", video_frames)
     names = [f"action {k}" for k in range(8)]
-    save_weights(home / "model.safetensors", model, dict(detector="small", width=8, classes=names, frames=8, stride=2, short=40))
+    save_weights(
+        home / "model.safetensors",
+        model,
+        dict(detector="small", width=8, classes=names, frames=8, stride=2, short=40),
+    )
     classes = predict(home / "jump.avi", home / "model.safetensors", home / "out")
     assert {p.name for p in (home / "out").iterdir()} == {
-        "overlay.mp4", "masks", "frames.csv", "detections.csv", "classes.csv"}
-    assert probe(home / "out" / "overlay.mp4").frames == 20 and len(list((home / "out" / "masks").iterdir())) == 20
+        "overlay.mp4",
+        "masks",
+        "frames.csv",
+        "detections.csv",
+        "classes.csv",
+    }
+    assert (
+        probe(home / "out" / "overlay.mp4").frames == 20
+        and len(list((home / "out" / "masks").iterdir())) == 20
+    )
     table = pd.read_csv(home / "out" / "frames.csv")
     assert len(table) == 20 and table.x2.max() < 80 and table.y2.max() < 60
     assert classes.score.is_monotonic_decreasing and set(classes.action) == set(names)
@@ -126,4 +146,8 @@ def test_the_overlay_tints_the_foreground_only():
     picture, probs = np.full((1, 8, 8, 3), 100, np.uint8), np.zeros((1, 8, 8))
     probs[0, 2:7, 2:7] = 1
     tinted = overlay(picture, probs)
-    assert (tinted[0, 0, 0] == 100).all() and tinted[0, 4, 4].tolist() == [162, 116, 60]  # 0.6 * 100 + 0.4 * (255, 140, 0)
+    assert (tinted[0, 0, 0] == 100).all() and tinted[0, 4, 4].tolist() == [
+        162,
+        116,
+        60,
+    ]  # 0.6 * 100 + 0.4 * (255, 140, 0)

@@ -1,4 +1,4 @@
-"Generated from nbs/21_released.ipynb: change the notebook, then `make export`."
+"Generated from nbs/64_released.ipynb: change the notebook, then `make export`."
 from pathlib import Path
 from types import SimpleNamespace
 from vad_ssl import capsule
@@ -41,7 +41,10 @@ def setup_1():
             b = a + 0.3 * b
         return tuple(torch.from_numpy((x * scale).astype("float32")) for x in (a, b))
 
-    grid = lambda maps: maps.detach()[..., 5::32, 11::32].double().numpy()  # the pixels whose values were kept
+
+    grid = lambda maps: (
+        maps.detach()[..., 5::32, 11::32].double().numpy()
+    )  # the pixels whose values were kept
     inputs = {"iid": recipe(41, "iid", 2.0), "smooth": recipe(42, "smooth", 1.5)}
     folders = (Path(d) / "shared/data/peer_cases" for d in ("..", "../..", "../../.."))
     cases = next((folder for folder in folders if folder.exists()), None)
@@ -52,13 +55,15 @@ def setup_1():
 def setup_2():
     g = torch.Generator().manual_seed(0)
 
+
     def seen(start, speed=2, t=8, size=32):
         "Logits (1, 1, t, size, size) of a noisy detector."
         x = torch.zeros(1, 1, t, size, size)
         for k in range(t):
-            x[..., k, 10:22, start + speed * k:start + speed * k + 12] = 1
+            x[..., k, 10:22, start + speed * k : start + speed * k + 12] = 1
         soft = torch.nn.functional.avg_pool3d(x, (1, 5, 5), 1, (0, 2, 2))
         return 12 * soft - 6 + torch.randn(x.shape, generator=g)
+
 
     one, two = seen(4), seen(5)
     return SimpleNamespace(g=g, seen=seen, one=one, two=two)
@@ -69,10 +74,14 @@ def test_the_variance_mask_agrees_with_printed_numbers(setup_1):
     inputs = setup_1.inputs
     mask = variance_mask(*inputs["iid"])
     assert mask.shape == (2, 1, 8, 224, 224)
-    np.testing.assert_allclose(grid(mask)[0, 0, :3, 0, 0], [0.22977537, 0.19384418, 0.17040291], atol=5e-6)
+    np.testing.assert_allclose(
+        grid(mask)[0, 0, :3, 0, 0], [0.22977537, 0.19384418, 0.17040291], atol=5e-6
+    )
     assert mask.mean().item() == pytest.approx(0.12786543303542883, abs=5e-6)
     mask = variance_mask(*inputs["smooth"], frames=3)
-    np.testing.assert_allclose(grid(mask)[0, 0, :3, 0, 0], [0.01396539, 0.02571236, 0.02098959], atol=5e-6)
+    np.testing.assert_allclose(
+        grid(mask)[0, 0, :3, 0, 0], [0.01396539, 0.02571236, 0.02098959], atol=5e-6
+    )
     assert mask.mean().item() == pytest.approx(0.05334739409812256, abs=5e-6)
 
 
@@ -88,7 +97,9 @@ def test_the_variance_mask_agrees_with_every_printed_case(setup_1):
             for flag in (0, 1):  # these cases give view 2 as it stands on the ring
                 mask = variance_mask(a, b.flip(2), n, sigmoid=bool(flag))
                 np.testing.assert_allclose(grid(mask), stored[f"var_{kind}_n{n}_sig{flag}"], atol=5e-6)
-            np.testing.assert_allclose(grid(variance_mask(a, b, n)), stored[f"clock_{kind}_n{n}"], atol=5e-6)
+            np.testing.assert_allclose(
+                grid(variance_mask(a, b, n)), stored[f"clock_{kind}_n{n}"], atol=5e-6
+            )
 
 
 def test_clips_of_any_size_are_masked_alone_and_constant_ones_get_zero(setup_2):
@@ -170,9 +181,13 @@ def test_a_mask_without_the_channel_axis_gives_the_printed_loss():
         r = np.random.default_rng(seed)
         a, b = (r.standard_normal((3, 1, 8, 6, 6)).astype("float32") for _ in range(2))
         return torch.from_numpy((a - b) ** 2), torch.from_numpy(r.random(shape).astype("float32"))
+
+
     error, mask = weighted(2, (3, 8, 6, 6))
     assert (mask * error).mean().item() == pytest.approx(1.0511868000, rel=1e-5)
-    assert (mask[:, None] * error).mean().item() == pytest.approx(1.0075554848, rel=1e-5)  # had it been there
+    assert (mask[:, None] * error).mean().item() == pytest.approx(
+        1.0075554848, rel=1e-5
+    )  # had it been there
 
 
 def test_the_gradient_runs_through_both_views_and_through_neither_mask(setup_2):
@@ -208,9 +223,13 @@ def test_the_spread_loss_agrees_with_printed_numbers():
         loss = spread_loss(x, torch.from_numpy(r.integers(0, classes, (b, 1))))
         loss.backward()
         return loss.item(), x.grad.abs().sum().item()
+
+
     assert printed(61, 2, 24, 0, 1) == pytest.approx((2.38901948928833, 16.84166820347309), rel=1e-5)
     assert printed(62, 4, 8, 0, 1) == pytest.approx((0.47945329546928406, 3.196514628827572), rel=1e-5)
-    assert printed(63, 4, 21, 0.3, 0.7) == pytest.approx((0.31263524293899536, 4.351971536874771), rel=1e-5)
+    assert printed(63, 4, 21, 0.3, 0.7) == pytest.approx(
+        (0.31263524293899536, 4.351971536874771), rel=1e-5
+    )
 
 
 def test_the_released_spread_loss_is_the_paper_s_with_a_small_margin_over_the_batch_size(setup_2):
@@ -224,8 +243,13 @@ def test_the_released_spread_loss_is_the_paper_s_with_a_small_margin_over_the_ba
 @pytest.fixture
 def setup_3(setup_2):
     g = setup_2.g
-    children, present = torch.randn(300, 6, 4, 4, generator=g), 0.1 + 0.9 * torch.rand(300, 6, generator=g)
-    weight, beta_u, beta_a = (torch.randn(shape, generator=g) for shape in ((6, 4, 4, 4), (4, 16), (4,)))
+    children, present = (
+        torch.randn(300, 6, 4, 4, generator=g),
+        0.1 + 0.9 * torch.rand(300, 6, generator=g),
+    )
+    weight, beta_u, beta_a = (
+        torch.randn(shape, generator=g) for shape in ((6, 4, 4, 4), (4, 16), (4,))
+    )
     parameters = weight, beta_u, beta_a
     return SimpleNamespace(children=children, present=present, weight=weight, beta_u=beta_u, beta_a=beta_a, parameters=parameters)
 
@@ -242,8 +266,12 @@ def test_the_first_m_step_agrees_with_loops(setup_3):
     for j in range(4):
         for h in range(16):
             var = np.mean((votes[:, j, h] - mu[j, h]) ** 2) + 1e-8
-            cost[j] += (beta_u[j, h].item() + 0.5 * np.log(var)) * 6 / 4  # six children, a quarter of each
-    activation = 1 / (1 + np.exp(-1e-6 * (beta_a.double().numpy() - (cost.mean() - cost) / (1e-4 + 1e-8))))
+            cost[j] += (
+                (beta_u[j, h].item() + 0.5 * np.log(var)) * 6 / 4
+            )  # six children, a quarter of each
+    activation = 1 / (
+        1 + np.exp(-1e-6 * (beta_a.double().numpy() - (cost.mean() - cost) / (1e-4 + 1e-8)))
+    )
     poses, active = route(children[:1], present[:1], *parameters, iters=1)
     assert poses.shape == (1, 4, 4, 4) and active.shape == (1, 4)
     np.testing.assert_allclose(poses[0].flatten(1), mu, atol=1e-5)
@@ -259,9 +287,11 @@ def test_routing_agrees_with_printed_numbers(setup_1):
         parts = ("x", "weights", "beta_u", "beta_a", "out")
         x, w, u, a, out = (torch.from_numpy(stored[f"{name}__{part}"]) for part in parts)
         i, j = case["B"], case["C"]
-        poses, active = route(x[..., :16 * i].unflatten(-1, (i, 4, 4)), x[..., 16 * i:], w, u, a, case["iters"])
-        torch.testing.assert_close(poses.flatten(-3), out[..., :16 * j], atol=1e-3, rtol=0)
-        torch.testing.assert_close(active, out[..., 16 * j:], atol=3e-3, rtol=0)
+        poses, active = route(
+            x[..., : 16 * i].unflatten(-1, (i, 4, 4)), x[..., 16 * i :], w, u, a, case["iters"]
+        )
+        torch.testing.assert_close(poses.flatten(-3), out[..., : 16 * j], atol=1e-3, rtol=0)
+        torch.testing.assert_close(active, out[..., 16 * j :], atol=3e-3, rtol=0)
 
 
 def test_the_pose_layout_of_the_children_is_that_of_the_parents(setup_3):
@@ -272,7 +302,9 @@ def test_the_pose_layout_of_the_children_is_that_of_the_parents(setup_3):
     row = route(children.flatten(-2), present, *parameters)[0]
     assert square.shape == (300, 4, 4, 4) and row.shape == (300, 4, 16)
     assert torch.equal(square.flatten(-2), row)
-    places = route(children.unflatten(0, (3, 10, 10)), present.unflatten(0, (3, 10, 10)), *parameters)[0]
+    places = route(children.unflatten(0, (3, 10, 10)), present.unflatten(0, (3, 10, 10)), *parameters)[
+        0
+    ]
     torch.testing.assert_close(places.flatten(0, 2), square)
 
 
@@ -285,7 +317,9 @@ def test_the_activations_of_the_children_neither_count_nor_learn(setup_3):
     (poses.square().sum() + active.square().sum()).backward()
     assert leaves[1].grad.norm() < 1e-4 * leaves[0].grad.norm()
     for lonely in (torch.full_like(present, 0.5), torch.full_like(present, 0.01)):
-        torch.testing.assert_close(route(children, lonely, *parameters)[0], poses.detach(), atol=1e-3, rtol=0)
+        torch.testing.assert_close(
+            route(children, lonely, *parameters)[0], poses.detach(), atol=1e-3, rtol=0
+        )
 
 
 def test_the_released_activation_amplifies_rounding_errors(setup_3):
@@ -297,9 +331,13 @@ def test_the_released_activation_amplifies_rounding_errors(setup_3):
     parameters = setup_3.parameters
     def rounding(f):
         return (f(torch.float32) - f(torch.float64)).abs()
+
+
     votes = lambda d: (children.to(d).unsqueeze(2) @ weight.to(d)).flatten(-2)
     released = rounding(lambda d: route(*(x.to(d) for x in (children, present, *parameters)))[1])
-    clean = rounding(lambda d: capsule.em_routing(votes(d), present.to(d), beta_u.to(d), beta_a.to(d))[1])
+    clean = rounding(
+        lambda d: capsule.em_routing(votes(d), present.to(d), beta_u.to(d), beta_a.to(d))[1]
+    )
     assert released.max() > 1e-4 > 1e-5 > clean.max()
     assert released.median() > 10 * clean.median()
 
@@ -328,11 +366,15 @@ def setup_4(setup_1):
         truth = torch.zeros(2, 1, 8, 224, 224)
         for i in range(2):
             for t in range(8):
-                truth[i, 0, t, 60 + 3 * t:140 + 3 * t, 50 + 5 * i:130 + 5 * i] = 1
+                truth[i, 0, t, 60 + 3 * t : 140 + 3 * t, 50 + 5 * i : 130 + 5 * i] = 1
         leaves = [x.requires_grad_() for x in (out, flipped, act)]
         ramp = coherence.exp_rampup(epoch, 100)
-        cons = localisation_consistency(out, flipped.flip(-1), ramp, variance, gradient, frames, **options)
-        labelled = losses.localisation_loss(out[:2], truth) + spread_loss(act[:2], torch.from_numpy(actions[:2]))
+        cons = localisation_consistency(
+            out, flipped.flip(-1), ramp, variance, gradient, frames, **options
+        )
+        labelled = losses.localisation_loss(out[:2], truth) + spread_loss(
+            act[:2], torch.from_numpy(actions[:2])
+        )
         total = labelled + 0.1 * cons
         total.backward()
         return total.item(), cons.item(), [x.grad for x in leaves]
@@ -392,14 +434,19 @@ def setup_5(setup_2):
     view2 = torch.cat([seen(3), seen(5, 1), seen(4), seen(6, 0)])
     view1[2, :, 4] -= 8  # the third square vanishes in frame 5 of view 1
 
+
     def change(quirky, clean):
         "Ratio of gradient norms and cosine between the gradients of two losses of (view 1, view 2)."
-        grads = [torch.autograd.grad(f(x, view2), x)[0].flatten()
-                 for f, x in ((f, view1.clone().requires_grad_()) for f in (quirky, clean))]
+        grads = [
+            torch.autograd.grad(f(x, view2), x)[0].flatten()
+            for f, x in ((f, view1.clone().requires_grad_()) for f in (quirky, clean))
+        ]
         return (grads[0].norm() / grads[1].norm()).item(), torch.cosine_similarity(*grads, dim=0).item()
+
 
     def eq5(mask):
         return lambda a, b: (mask * (a - b) ** 2).mean()
+
 
     prob = lambda f: lambda a, b: f(a.sigmoid(), b.sigmoid())
     eq3 = lambda a, b: coherence.coherence_loss(a, b, 0.5)
@@ -440,7 +487,9 @@ def test_each_quirk_does_what_its_name_says_and_nothing_else():
     paper = lambda w: coherence.coherence_loss(p, q, w, seen_by_both).item()
     got = lambda quirk, w: place_quirk(quirk, a, b, w, seen_by_both).item()
     assert got("doubled variance", 0.0) == pytest.approx(plain) == pytest.approx(paper(0.0))
-    assert got("doubled variance", 1.0) == pytest.approx(2 * paper(1.0), rel=1e-5)  # the masked part counts twice
+    assert got("doubled variance", 1.0) == pytest.approx(
+        2 * paper(1.0), rel=1e-5
+    )  # the masked part counts twice
     assert got("mask of logits", 0.0) == pytest.approx(plain)
     assert abs(got("mask of logits", 1.0) / paper(1.0) - 1) > 0.01  # other pixels count
     assert got("logits", 0.0) == pytest.approx(((a - b) ** 2 * seen_by_both).mean().item())
@@ -453,15 +502,30 @@ def test_each_quirk_does_what_its_name_says_and_nothing_else():
 def test_a_quirky_step_is_a_semi_supervised_step_with_another_place_loss():
     from vad_ssl.detector import small_detector
     from vad_ssl.objective import Progress, semi_supervised_step
+
     torch.manual_seed(0)
     tiny = small_detector(3, 8).eval()
-    known = {"clip": torch.rand(2, 3, 4, 32, 32), "mask": (torch.rand(2, 1, 4, 32, 32) > 0.8).float(), "label": torch.tensor([0, 2])}
+    known = {
+        "clip": torch.rand(2, 3, 4, 32, 32),
+        "mask": (torch.rand(2, 1, 4, 32, 32) > 0.8).float(),
+        "label": torch.tensor([0, 2]),
+    }
     rest = {"clip": torch.rand(2, 3, 4, 32, 32)}
+
+
     def of(step, **how):
         torch.manual_seed(1)
-        return {name: loss.item() for name, loss in step(tiny, known, rest, Progress(2.0, 4), **how).items()}
+        return {
+            name: loss.item() for name, loss in step(tiny, known, rest, Progress(2.0, 4), **how).items()
+        }
+
+
     base = of(semi_supervised_step, lam=30.0, lam1=0.0, lam2=1.0, warmup=0.4, trust=0.11, hold=True)
     for quirk in QUIRKS:
         losses_of = of(quirky_step, quirk=quirk)
-        assert losses_of["localisation"] == pytest.approx(base["localisation"]) and losses_of["spread"] == pytest.approx(base["spread"])
-        assert losses_of["place consistency"] > 0 and losses_of["place consistency"] != pytest.approx(base["place consistency"], rel=1e-3)
+        assert losses_of["localisation"] == pytest.approx(base["localisation"]) and losses_of[
+            "spread"
+        ] == pytest.approx(base["spread"])
+        assert losses_of["place consistency"] > 0 and losses_of["place consistency"] != pytest.approx(
+            base["place consistency"], rel=1e-3
+        )

@@ -1,4 +1,4 @@
-"Generated from nbs/23_report.ipynb: change the notebook, then `make export`."
+"Generated from nbs/83_report.ipynb: change the notebook, then `make export`."
 from PIL import Image
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,15 +19,29 @@ def test_picking_is_evenly_spaced_and_never_too_much():
 
 def test_a_page_is_self_contained_and_escapes_what_it_is_given():
     text = page("a < b", ["x & y", pd.DataFrame({"f": [1.25]}), (b"png", "a picture")])
-    assert "a &lt; b" in text and "x &amp; y" in text and "<td>1.2</td>" in text and 'alt="a picture"' in text
+    assert (
+        "a &lt; b" in text
+        and "x &amp; y" in text
+        and "<td>1.2</td>" in text
+        and 'alt="a picture"' in text
+    )
     assert "http" not in text and "<script" not in text
 
 
 def test_the_verdict_compares_every_arm_with_the_first():
-    table = pd.DataFrame({"method": ["a", "b"], "seed": [0, 0], "f_map_50": [40.0, 50.0], "v_map_50": [30.0, 20.0],
-                          "videos": [8, 8]})
+    table = pd.DataFrame(
+        {
+            "method": ["a", "b"],
+            "seed": [0, 0],
+            "f_map_50": [40.0, 50.0],
+            "v_map_50": [30.0, 20.0],
+            "videos": [8, 8],
+        }
+    )
     assert "f-mAP@0.5: a 40.0, b 50.0 (+10.0); v-mAP@0.5: a 30.0, b 20.0 (-10.0)" in verdict(table)
-    assert "One seed" in verdict(table) and "Means of 2 seeds" in verdict(pd.concat([table, table.assign(seed=1)]))
+    assert "One seed" in verdict(table) and "Means of 2 seeds" in verdict(
+        pd.concat([table, table.assign(seed=1)])
+    )
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +55,15 @@ def setup_1():
 
 def test_the_demo_writes_everything_it_promises(setup_1):
     out = setup_1.out
-    assert {"scores.csv", "curves.png", "demo.webp", "inspector.html", "report.html"} <= {p.name for p in out.iterdir()}
+    assert {"scores.csv", "curves.png", "demo.webp", "inspector.html", "report.html"} <= {
+        p.name for p in out.iterdir()
+    }
     table = pd.read_csv(out / "scores.csv")
-    assert table.method.tolist() == ["supervised", "semi-supervised", "mean-teacher"] and table.steps.tolist() == [2, 2, 8]
+    assert table.method.tolist() == [
+        "supervised",
+        "semi-supervised",
+        "mean-teacher",
+    ] and table.steps.tolist() == [2, 2, 8]
     text = (out / "report.html").read_text()
     assert text.count("<img") == text.count('src="data:image/') == 2 + 3 * 3
     assert Image.open(out / "demo.webp").n_frames > 8 and (out / "demo.webp").stat().st_size < 400_000
@@ -55,6 +75,7 @@ def test_a_second_demo_reuses_the_first(setup_1):
     base = setup_1.base
     scores = setup_1.scores
     import time
+
     began = time.perf_counter()
     assert demo(out, base=base, bar=False).equals(scores)
     assert time.perf_counter() - began < 60

@@ -1,4 +1,4 @@
-"Generated from nbs/12_smoothness.ipynb: change the notebook, then `make export`."
+"Generated from nbs/24_smoothness.ipynb: change the notebook, then `make export`."
 from types import SimpleNamespace
 import pytest
 import torch
@@ -10,7 +10,12 @@ from vad_ssl.smoothness import gradient_mask, smoothness_loss
 def setup_1():
     def naive_derivative(v):
         last = len(v) - 1
-        return [v[1] - v[0]] + [(v[k + 1] - v[k - 1]) / 2 for k in range(1, last)] + [v[last] - v[last - 1]]
+        return (
+            [v[1] - v[0]]
+            + [(v[k + 1] - v[k - 1]) / 2 for k in range(1, last)]
+            + [v[last] - v[last - 1]]
+        )
+
 
     pixel = lambda *v: torch.tensor(v, dtype=torch.float32).view(1, 1, -1, 1, 1)
     maps = torch.rand(2, 1, 7, 5, 6, generator=torch.Generator().manual_seed(0))
@@ -70,7 +75,7 @@ def test_short_clips_odd_sizes_and_low_precision(setup_1):
 def test_a_lost_frame_dominates_the_mask_of_its_clip():
     x = torch.zeros(1, 1, 8, 8, 24)
     for k in range(8):
-        x[0, 0, k, 2:6, k:k + 12] = 1  # one pixel a frame
+        x[0, 0, k, 2:6, k : k + 12] = 1  # one pixel a frame
     lost = x.clone()
     lost[:, :, 4] = 0
     weight = lambda m: gradient_mask(m, normalise=False)[0, 0, 4].sum()
@@ -89,7 +94,9 @@ def test_the_smoothness_loss_is_a_masked_squared_error_with_the_mask_held_fixed(
 def test_the_mask_of_eq_6_looks_at_view_1_alone_and_the_loss_at_both():
     a = torch.rand(1, 1, 8, 4, 4)
     assert smoothness_loss(a, a) == 0 and gradient_mask(a).max() == 1
-    assert smoothness_loss(a, a + 0.1).item() == pytest.approx(0.01 * gradient_mask(a).mean().item(), rel=1e-4)
+    assert smoothness_loss(a, a + 0.1).item() == pytest.approx(
+        0.01 * gradient_mask(a).mean().item(), rel=1e-4
+    )
 
 
 def test_constant_maps_give_no_nan():

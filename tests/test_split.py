@@ -1,4 +1,4 @@
-"Generated from nbs/04_split.ipynb: change the notebook, then `make export`."
+"Generated from nbs/06_split.ipynb: change the notebook, then `make export`."
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -42,9 +42,19 @@ def setup_1():
                 for c in range(rng.integers(4, 8)):
                     name = f"v_Act{label}_g{g:02}_c{c:02}"
                     tube = Tube(label, 0, np.array([[1, 1, 9, 9]]))
-                    videos.append(Video(f"Act{label}/{name}", Path(f"{name}.avi"), f"Act{label}", label, 30,
-                                        (tube,), group=f"v_Act{label}_g{g:02}"))
+                    videos.append(
+                        Video(
+                            f"Act{label}/{name}",
+                            Path(f"{name}.avi"),
+                            f"Act{label}",
+                            label,
+                            30,
+                            (tube,),
+                            group=f"v_Act{label}_g{g:02}",
+                        )
+                    )
         return videos
+
 
     videos = deck()
     return SimpleNamespace(deck=deck, videos=videos)
@@ -53,7 +63,8 @@ def setup_1():
 @pytest.fixture
 def setup_2(setup_1):
     videos = setup_1.videos
-    def named(videos): return {v.name for v in videos}
+    def named(videos):
+        return {v.name for v in videos}
     return SimpleNamespace(named=named)
 
 
@@ -97,7 +108,10 @@ def test_a_wrong_fraction_answers_in_one_line_test_videos_and_unknown_videos_are
     for wrong in (0, -1, 1.5, float("nan")):
         with pytest.raises(ValueError, match=f"label fraction {wrong} is not in .0, 1.: give 0.2"):
             split_labelled(videos, wrong)
-    test, unknown = [replace(v, split="test") for v in videos[:50]], [replace(v, label=-1) for v in videos[50:60]]
+    test, unknown = (
+        [replace(v, split="test") for v in videos[:50]],
+        [replace(v, label=-1) for v in videos[50:60]],
+    )
     labelled, unlabelled = split_labelled(test + unknown + videos[60:], 1)
     assert named(labelled) == named(videos[60:]) and named(unlabelled) == named(unknown)
 
@@ -105,7 +119,8 @@ def test_a_wrong_fraction_answers_in_one_line_test_videos_and_unknown_videos_are
 def test_an_unlabelled_record_knows_its_pixels_and_nothing_else(setup_1):
     videos = setup_1.videos
     _, unlabelled = split_labelled(videos, 0.2)
-    for v in unlabelled: assert (v.label, v.action, v.tubes) == (-1, "", ()) and v.path.name and v.n_frames == 30
+    for v in unlabelled:
+        assert (v.label, v.action, v.tubes) == (-1, "", ()) and v.path.name and v.n_frames == 30
 
 
 @pytest.fixture(scope="module")
@@ -125,24 +140,32 @@ def test_a_manifest_gives_the_split_back(setup_1, setup_2, setup_3):
     assert named(lab) == named(labelled) and named(unl) == named(unlabelled)
     assert all(v.tubes for v in lab) and not any(v.tubes or v.label >= 0 for v in unl)
     table = pd.read_csv(tmp / "split.csv")
-    assert table.action[table.subset == "unlabelled"].isna().all() and table.name.is_monotonic_increasing
+    assert (
+        table.action[table.subset == "unlabelled"].isna().all() and table.name.is_monotonic_increasing
+    )
 
 
 def test_a_folder_of_videos_without_labels_cannot_be_split(setup_1):
     videos = setup_1.videos
-    with pytest.raises(DataError, match="none of 1 training videos has a label"): split_labelled([strip(videos[0])], 0.2)
+    with pytest.raises(DataError, match="none of 1 training videos has a label"):
+        split_labelled([strip(videos[0])], 0.2)
 
 
 def test_wrong_manifests_are_named(setup_1, setup_3):
     videos = setup_1.videos
     tmp = setup_3.tmp
-    for text, why in (("name,subset\nAct0/v_Act0_g00_c00,maybe\n", "'maybe' is neither"),
-                      ("a,b\n1,2\n", "not a manifest"), ("", "not a manifest"),
-                      ("name,subset\nnobody,labelled\n", "1 videos not in the data, as 'nobody'"),
-                      ("name,subset\n" + "Act0/v_Act0_g00_c00,labelled\n" * 2, "twice")):
+    for text, why in (
+        ("name,subset\nAct0/v_Act0_g00_c00,maybe\n", "'maybe' is neither"),
+        ("a,b\n1,2\n", "not a manifest"),
+        ("", "not a manifest"),
+        ("name,subset\nnobody,labelled\n", "1 videos not in the data, as 'nobody'"),
+        ("name,subset\n" + "Act0/v_Act0_g00_c00,labelled\n" * 2, "twice"),
+    ):
         (tmp / "wrong.csv").write_text(text)
-        with pytest.raises(DataError, match=f"wrong.csv: .*{why}"): read_manifest(tmp / "wrong.csv", videos)
-    with pytest.raises(DataError, match="not a manifest .FileNotFound"): read_manifest(tmp / "none.csv", videos)
+        with pytest.raises(DataError, match=f"wrong.csv: .*{why}"):
+            read_manifest(tmp / "wrong.csv", videos)
+    with pytest.raises(DataError, match="not a manifest .FileNotFound"):
+        read_manifest(tmp / "none.csv", videos)
 
 
 def test_the_manifests_in_the_repository_are_what_this_chapter_makes(setup_3):
@@ -166,10 +189,17 @@ def test_the_jhmdb_manifests_follow_from_their_own_list_of_videos(setup_3):
         listed = pd.read_csv(home / f"{name}.csv").name.tolist()
         actions = sorted({v.split("/")[0] for v in listed})
         assert len(listed) == 660 and len(actions) == 21
-        known = [Video(v, Path(v), v.split("/")[0], actions.index(v.split("/")[0]), 40, (), "train", film_of(v)) for v in listed]
+        known = [
+            Video(
+                v, Path(v), v.split("/")[0], actions.index(v.split("/")[0]), 40, (), "train", film_of(v)
+            )
+            for v in listed
+        ]
         labelled, unlabelled = split_labelled(known, 0.3, 0, by_group)
         write_manifest(tmp / "again.csv", labelled, unlabelled)
-        assert (tmp / "again.csv").read_bytes() == (home / f"{name}.csv").read_bytes() and len(labelled) == n
+        assert (tmp / "again.csv").read_bytes() == (home / f"{name}.csv").read_bytes() and len(
+            labelled
+        ) == n
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +211,8 @@ def setup_4(setup_3):
         for i in range(n):
             film, x = np.empty((frames, h, w, 3), np.uint8), np.arange(frames) + 5 + i
             film[:] = 15 + 15 * i % 180, 120, 190 - 15 * i
-            for f, left in zip(film, x): f[12:28, left:left + 12] = 255
+            for f, left in zip(film, x):
+                f[12:28, left : left + 12] = 255
             name = f"Act{i % 2}/v_Act{i % 2}_g{i // 4:02}_c{i // 2 % 2:02}"
             (root / "videos" / f"Act{i % 2}").mkdir(parents=True, exist_ok=True)
             write_video(root / "videos" / f"{name}.avi", film)
@@ -190,6 +221,7 @@ def setup_4(setup_3):
             truth[name] = {"numf": frames, "label": i % 2, "annotations": [tube]}
         save_annotations(root, truth, [])
         return ucf101_24(root)
+
 
     small = draw(tmp / "small")
     labelled, unlabelled = split_labelled(small, 0.34)
@@ -205,20 +237,24 @@ def test_an_item_holds_what_it_should_and_only_what_it_may(setup_4):
     assert tuple(item["mask"].shape) == (1, 8, 36, 30) and item["mask"].dtype == torch.bool
     assert item["label"] == labelled[item["index"]].label
     assert set(Clips(unlabelled, False)[1]) == {"clip", "index", "bad"}
-    with pytest.raises(DataError, match="no videos to draw clips from"): Clips([], True)
+    with pytest.raises(DataError, match="no videos to draw clips from"):
+        Clips([], True)
 
 
 def test_an_item_depends_on_seed_epoch_and_number_alone(setup_4):
     labelled = setup_4.labelled
     make = lambda **kw: Clips(labelled, True, size=(24, 24), length=9, **kw)
     a, b = make(), make(cache=True)
-    for _ in range(2): [b[i] for i in (5, 3, 8)]  # another history
+    for _ in range(2):
+        [b[i] for i in (5, 3, 8)]  # another history
     for epoch, i in itertools.product(range(3), range(9)):
         b.set_epoch(epoch)
         x, y = a[epoch, i], b[i]
         assert torch.equal(x["clip"], y["clip"]) and torch.equal(x["mask"], y["mask"])
         assert x["index"] == y["index"]
-    same = [torch.equal(a[0, i]["clip"], b["clip"]) for i in range(9) for b in (a[1, i], make(seed=1)[0, i])]
+    same = [
+        torch.equal(a[0, i]["clip"], b["clip"]) for i in range(9) for b in (a[1, i], make(seed=1)[0, i])
+    ]
     assert sum(same) < 4
 
 
@@ -227,9 +263,11 @@ def test_every_video_is_used_equally_often_whatever_the_length_of_an_epoch(setup
     for length in (3, 5, 8):
         clips = Clips(unlabelled, False, length=length)
         n = len(unlabelled)
-        used = [clips.order(e * length + i) for e in range(n) for i in range(length)]  # n epochs = length turns
+        used = [
+            clips.order(e * length + i) for e in range(n) for i in range(length)
+        ]  # n epochs = length turns
         assert [used.count(k) for k in range(n)] == [length] * n
-        assert sorted(used[:n]) == list(range(n)) and used[:n] != used[n:2 * n]
+        assert sorted(used[:n]) == list(range(n)) and used[:n] != used[n : 2 * n]
 
 
 def test_two_devices_share_out_what_one_would_do():
@@ -246,7 +284,9 @@ def test_a_batch_holds_floats_in_0_to_1_and_the_unlabelled_part_no_target(setup_
     assert set(lab) == {"clip", "mask", "label", "index"} and set(unl) == {"clip", "index"}
     moved = batch_to(lab, "cpu")
     assert tuple(moved["clip"].shape) == (3, 3, 8, 112, 112) and moved["clip"].dtype == torch.float32
-    assert tuple(moved["mask"].shape) == (3, 1, 8, 112, 112) and set(moved["mask"].unique().tolist()) == {0, 1}
+    assert tuple(moved["mask"].shape) == (3, 1, 8, 112, 112) and set(
+        moved["mask"].unique().tolist()
+    ) == {0, 1}
     torch.testing.assert_close(moved["clip"] * 255, lab["clip"].float())
     assert moved["label"].dtype == torch.int64 and "mask" not in batch_to(unl, "cpu")
 
@@ -254,9 +294,13 @@ def test_a_batch_holds_floats_in_0_to_1_and_the_unlabelled_part_no_target(setup_
 def test_pairs_know_the_names_of_their_videos(setup_4):
     labelled = setup_4.labelled
     unlabelled = setup_4.unlabelled
-    pairs = loaders(Clips(labelled, True, size=(24, 24)), Clips(unlabelled, False, size=(24, 24)), 2, 1, steps=1)
+    pairs = loaders(
+        Clips(labelled, True, size=(24, 24)), Clips(unlabelled, False, size=(24, 24)), 2, 1, steps=1
+    )
     lab, unl = next(iter(pairs))
-    assert pairs.names(lab, unl) == [labelled[i].name for i in lab["index"]] + [unlabelled[unl["index"][0]].name]
+    assert pairs.names(lab, unl) == [labelled[i].name for i in lab["index"]] + [
+        unlabelled[unl["index"][0]].name
+    ]
     assert pairs.names(lab, None) == pairs.names(lab, unl)[:2]
 
 
@@ -269,13 +313,19 @@ def test_the_same_batches_come_from_any_number_of_processes_and_randomness_outsi
         pairs = loaders(*parts, 2, 3, 2, workers)
         for epoch in (0, 1, 0):
             pairs.set_epoch(epoch)
-            made += [(lab["clip"], lab["mask"], unl["clip"], lab["index"], unl["index"]) for lab, unl in pairs]
+            made += [
+                (lab["clip"], lab["mask"], unl["clip"], lab["index"], unl["index"])
+                for lab, unl in pairs
+            ]
         return made
+
+
     torch.manual_seed(0)
     before = torch.get_rng_state()
     here, there = run(0), run(2)
     assert torch.equal(torch.get_rng_state(), before) and len(here) == 6
-    for a, b in zip(here, there): assert all(map(torch.equal, a, b))
+    for a, b in zip(here, there):
+        assert all(map(torch.equal, a, b))
     assert all(map(torch.equal, here[0], here[4])) and not torch.equal(here[0][0], here[2][0])
 
 
@@ -290,8 +340,12 @@ def test_supervised_training_has_no_unlabelled_part(setup_4):
 def test_the_labels_of_unlabelled_videos_change_no_batch(setup_4):
     labelled = setup_4.labelled
     unlabelled = setup_4.unlabelled
-    poison = [replace(v, label=9, action="?", tubes=(Tube(9, 0, np.ones((20, 4), int)),)) for v in unlabelled]
-    for a, b in zip(*(loaders(Clips(labelled, True), Clips(u, False), 1, 3, 2) for u in (unlabelled, poison))):
+    poison = [
+        replace(v, label=9, action="?", tubes=(Tube(9, 0, np.ones((20, 4), int)),)) for v in unlabelled
+    ]
+    for a, b in zip(
+        *(loaders(Clips(labelled, True), Clips(u, False), 1, 3, 2) for u in (unlabelled, poison))
+    ):
         assert set(a[1]) == set(b[1]) and all(torch.equal(a[1][k], b[1][k]) for k in a[1])
 
 
@@ -304,7 +358,8 @@ def setup_5(setup_1, setup_3, setup_4):
         "Our small videos, `k` of them broken."
         root = Path(tempfile.mkdtemp(dir=tmp))
         videos = draw(root)
-        for v in videos[:k]: v.path.write_text("not a video")
+        for v in videos[:k]:
+            v.path.write_text("not a video")
         return videos
     return SimpleNamespace(spoilt=spoilt)
 
@@ -326,9 +381,13 @@ def test_too_many_bad_videos_stop_training_with_one_line(setup_5):
     for workers, k in itertools.product((0, 2), (3, 12)):
         gc.collect()  # loaders of the tests above, lest a forked process tries to end their workers
         pairs = loaders(Clips(spoilt(k), True, size=(24, 24), max_bad=2), None, 4, 0, 6, workers)
-        with warnings.catch_warnings(), pytest.raises(VideoError, match="3 (unread|videos in a row)") as error:
+        with (
+            warnings.catch_warnings(),
+            pytest.raises(VideoError, match="3 (unread|videos in a row)") as error,
+        ):
             warnings.simplefilter("ignore")
-            for _ in pairs: pass
+            for _ in pairs:
+                pass
         assert "\n" not in str(error.value)
 
 
@@ -337,7 +396,9 @@ def test_memory_does_not_grow_over_an_epoch(setup_4):
     small = setup_4.small
     clips = Clips(small, True, size=(32, 32), length=1500)
     peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for i in range(500): clips[i]
+    for i in range(500):
+        clips[i]
     before = peak()
-    for i in range(500, 1500): clips[i]
+    for i in range(500, 1500):
+        clips[i]
     assert peak() - before < 20_000  # kB

@@ -1,4 +1,4 @@
-"Generated from nbs/14_train.ipynb: change the notebook, then `make export`."
+"Generated from nbs/33_train.ipynb: change the notebook, then `make export`."
 from pathlib import Path
 from torch import nn
 from types import SimpleNamespace
@@ -24,12 +24,15 @@ def setup_1():
             super().__init__()
             self.level = nn.Parameter(torch.zeros(()))
 
+
     def towards(model, labelled, unlabelled, progress):
         noise = 0.01 * torch.randn(())  # chance belongs to training; resuming must reproduce it
         return {"distance": (model.level - labelled["clip"].mean() + noise) ** 2}
 
+
     class Batches:
         "Four batches an epoch, bytes between 0 and 255, different in every epoch."
+
         def set_epoch(self, epoch):
             self.epoch = epoch
 
@@ -38,7 +41,10 @@ def setup_1():
 
         def __iter__(self):
             for k in range(4):
-                yield {"clip": torch.full((2, 3, 1, 2, 2), 100 + 5 * k + self.epoch, dtype=torch.uint8)}, None
+                yield (
+                    {"clip": torch.full((2, 3, 1, 2, 2), 100 + 5 * k + self.epoch, dtype=torch.uint8)},
+                    None,
+                )
     return SimpleNamespace(OneNumber=OneNumber, towards=towards, Batches=Batches)
 
 
@@ -46,6 +52,8 @@ def test_chance_in_a_step_depends_on_seed_and_step_alone():
     def draw(seed, step):
         seed_step(seed, step)
         return [*torch.rand(2).tolist(), random.random(), float(np.random.rand())]
+
+
     assert draw(0, 7) == draw(0, 7)
     assert len({tuple(draw(seed, step)) for seed in range(3) for step in range(3)}) == 9
 
@@ -78,14 +86,18 @@ def test_a_run_that_is_killed_and_resumed_ends_with_the_same_bits(setup_1):
     class Killed(BaseException):
         pass
 
+
     def mortal(die_at):
         count = [0]
+
         def step(*args):
             count[0] += 1
             if count[0] == die_at:
                 raise Killed
             return towards(*args)
+
         return step
+
 
     whole = OneNumber()
     fit(whole, towards, Batches(), 4, Path(tempfile.mkdtemp()), lr=0.05, bar=False)
@@ -143,6 +155,7 @@ whole = train(sys.argv[1])
 print(killed, (Path(sys.argv[2]) / "answer").read_text() == whole)
 """
 
+
     def kill(times):
         folder = Path(tempfile.mkdtemp())
         (folder / "killer.py").write_text(KILLER)
@@ -167,11 +180,14 @@ def setup_3(setup_1):
         def names(self, labelled, unlabelled):
             return [f"film{int(labelled['clip'].flatten()[0])}"]
 
+
     def spoilt(number):
         "A step that fails on the clip with this value."
+
         def step(model, labelled, unlabelled, progress):
             bad = float("nan") if round(float(labelled["clip"].mean()) * 255) == number else 1.0
             return {"distance": bad * towards(model, labelled, unlabelled, progress)["distance"]}
+
         return step
     return SimpleNamespace(Named=Named, spoilt=spoilt)
 
@@ -193,10 +209,27 @@ def test_or_the_update_is_left_out_and_counted(setup_1, setup_3):
     Batches = setup_1.Batches
     Named = setup_3.Named
     spoilt = setup_3.spoilt
-    log = fit(OneNumber(), spoilt(116), Named(), 3, Path(tempfile.mkdtemp()), lr=0.05, bar=False, on_nan="skip")
+    log = fit(
+        OneNumber(),
+        spoilt(116),
+        Named(),
+        3,
+        Path(tempfile.mkdtemp()),
+        lr=0.05,
+        bar=False,
+        on_nan="skip",
+    )
     assert log.skipped.fillna(0).tolist() == [0, 1, 0] and log.distance.notna().all()
     with pytest.raises(TrainingError, match="not one update was finite"):
-        fit(OneNumber(), lambda *x: {"d": x[0].level * float("nan")}, Batches(), 1, Path(tempfile.mkdtemp()), bar=False, on_nan="skip")
+        fit(
+            OneNumber(),
+            lambda *x: {"d": x[0].level * float("nan")},
+            Batches(),
+            1,
+            Path(tempfile.mkdtemp()),
+            bar=False,
+            on_nan="skip",
+        )
 
 
 def test_a_gradient_that_is_not_a_number_changes_nothing_either(setup_1):
@@ -204,6 +237,8 @@ def test_a_gradient_that_is_not_a_number_changes_nothing_either(setup_1):
     Batches = setup_1.Batches
     def root(model, labelled, unlabelled, progress):
         return {"root": (model.level * 0).sqrt()}  # 0, but its slope is infinite
+
+
     model = OneNumber()
     with pytest.raises(TrainingError, match="loss or gradient not finite"):
         fit(model, root, Batches(), 1, Path(tempfile.mkdtemp()), bar=False)
@@ -215,12 +250,20 @@ def test_adding_up_two_batches_equals_one_batch_of_both(setup_1):
     Batches = setup_1.Batches
     class Twice(Batches):
         "The same clips, two batches in one."
-        def __len__(self): return 2
+
+        def __len__(self):
+            return 2
+
         def __iter__(self):
             one = [labelled["clip"] for labelled, _ in super().__iter__()]
-            for k in (0, 2): yield {"clip": torch.cat(one[k:k + 2])}, None
+            for k in (0, 2):
+                yield {"clip": torch.cat(one[k : k + 2])}, None
+
+
     def plain(model, labelled, unlabelled, progress):
         return {"distance": (model.level - labelled["clip"]).square().mean()}
+
+
     pieces, whole = OneNumber(), OneNumber()
     fit(pieces, plain, Batches(), 3, Path(tempfile.mkdtemp()), lr=0.05, bar=False, accumulate=2)
     fit(whole, plain, Twice(), 3, Path(tempfile.mkdtemp()), lr=0.05, bar=False)
@@ -234,13 +277,19 @@ def test_in_bfloat16_products_are_coarse_and_weights_stay_fine_and_the_model_is_
     towards = setup_1.towards
     Batches = setup_1.Batches
     seen = []
+
+
     class Product(OneNumber):
         def forward(self, x):
             out = x @ self.level.expand(4, 4)
             seen.append(out.dtype)
             return out
+
+
     def step(model, labelled, unlabelled, progress):
         return {"size": model(labelled["clip"].flatten()[:4].expand(4, 4)).square().mean()}
+
+
     model = Product()
     for precision in ("bf16", "float32"):  # one after the other in the same Python
         fit(model, step, Batches(), 1, Path(tempfile.mkdtemp()), bar=False, precision=precision)
@@ -255,7 +304,17 @@ def test_the_best_epoch_on_validation_is_kept(setup_1):
     towards = setup_1.towards
     Batches = setup_1.Batches
     folder, scores = Path(tempfile.mkdtemp()), iter([1.0, 5.0, 2.0, 3.0, 4.0])
-    log = fit(OneNumber(), towards, Batches(), 5, folder, lr=0.05, bar=False, validate=lambda model: next(scores), keep=1)
+    log = fit(
+        OneNumber(),
+        towards,
+        Batches(),
+        5,
+        folder,
+        lr=0.05,
+        bar=False,
+        validate=lambda model: next(scores),
+        keep=1,
+    )
     assert log.validation.tolist() == [1, 5, 2, 3, 4]
     assert [p.name for p in checkpoints(folder)] == ["step-00000020", "step-00000008"]
 
@@ -275,7 +334,12 @@ def test_every_listener_hears_every_row_and_the_log_is_a_file_after_each_epoch(s
     towards = setup_1.towards
     Batches = setup_1.Batches
     folder, heard = Path(tempfile.mkdtemp()), []
-    def listen(row): heard.append((row["epoch"], len(pd.read_csv(folder / "log.csv"))))
+
+
+    def listen(row):
+        heard.append((row["epoch"], len(pd.read_csv(folder / "log.csv"))))
+
+
     fit(OneNumber(), towards, Batches(), 3, folder, bar=False, tell=(listen,))
     assert heard == [(1, 1), (2, 2), (3, 3)]
 
@@ -287,10 +351,19 @@ def test_without_tensorboard_one_line_says_what_to_install(setup_1):
     try:
         import torch.utils.tensorboard
     except ImportError:
-        with pytest.raises(TrainingError, match="pip install"): tensorboard(Path(tempfile.mkdtemp()))
+        with pytest.raises(TrainingError, match="pip install"):
+            tensorboard(Path(tempfile.mkdtemp()))
     else:
         folder = Path(tempfile.mkdtemp())
-        fit(OneNumber(), towards, Batches(), 2, folder, bar=False, tell=(tensorboard(folder / "events"),))
+        fit(
+            OneNumber(),
+            towards,
+            Batches(),
+            2,
+            folder,
+            bar=False,
+            tell=(tensorboard(folder / "events"),),
+        )
         assert len(list((folder / "events").iterdir())) == 1
 
 
@@ -301,9 +374,13 @@ def test_a_compiled_model_trains_to_the_same_numbers(setup_1):
     for compiled in (False, True):
         torch.manual_seed(0)
         models.append(nn.Sequential(nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 1)))
-        def step(model, labelled, unlabelled, progress): return {"size": model(labelled["clip"].flatten(1)).square().mean()}
+
+        def step(model, labelled, unlabelled, progress):
+            return {"size": model(labelled["clip"].flatten(1)).square().mean()}
+
         fit(models[-1], step, Batches(), 2, Path(tempfile.mkdtemp()), bar=False, compiled=compiled)
-    for x, y in zip(*(model.state_dict().values() for model in models)): torch.testing.assert_close(x, y)
+    for x, y in zip(*(model.state_dict().values() for model in models)):
+        torch.testing.assert_close(x, y)
 
 
 def test_an_unknown_schedule_names_the_choices(setup_1):

@@ -38,13 +38,14 @@ def setup_1():
         film = np.zeros((n, h, w, 3), np.uint8)
         film[:] = (120 + 80 * np.sin((np.arange(w) - 3 * np.arange(n)[:, None]) / 9))[:, None, :, None]
         bits = (np.arange(n)[:, None] >> np.arange(8)) & 1
-        film[:, :h // 2] = np.repeat(20 + 210 * bits, w // 8, axis=1)[:, None, :, None]
+        film[:, : h // 2] = np.repeat(20 + 210 * bits, w // 8, axis=1)[:, None, :, None]
         return film
+
 
     def numbers(frames):
         "Read the numbers back."
         n, h, w = frames.shape[:3]
-        blocks = frames[:, 4:h // 2 - 4].mean((1, 3)).reshape(n, 8, w // 8)[:, :, 2:-2].mean(2)
+        blocks = frames[:, 4 : h // 2 - 4].mean((1, 3)).reshape(n, 8, w // 8)[:, :, 2:-2].mean(2)
         return [int(x) for x in (blocks > 120) @ (1 << np.arange(8))]
     return SimpleNamespace(ruler=ruler, numbers=numbers)
 
@@ -88,12 +89,17 @@ def test_a_writer_that_fails_half_way_leaves_the_old_file_and_nothing_beside_it(
     def broken():
         yield from ruler(5)
         raise OSError("disk full")
+
+
     target = write_video(tmp / "whole.avi", ruler(3))
     before = target.read_bytes()
-    with pytest.raises(VideoError, match="whole.avi: cannot be written"): write_video(target, broken())
+    with pytest.raises(VideoError, match="whole.avi: cannot be written"):
+        write_video(target, broken())
     assert target.read_bytes() == before and not list(tmp.glob(".*"))
-    with pytest.raises(VideoError, match="Check folder"): write_video(tmp / "nowhere" / "a.avi", ruler(3))
-    with pytest.raises(VideoError, match="StopIteration"): write_video(tmp / "none.avi", [])
+    with pytest.raises(VideoError, match="Check folder"):
+        write_video(tmp / "nowhere" / "a.avi", ruler(3))
+    with pytest.raises(VideoError, match="StopIteration"):
+        write_video(tmp / "none.avi", [])
 
 
 def test_every_frame_comes_back_in_order(setup_1, setup_2):
@@ -130,13 +136,21 @@ def setup_3(setup_1, setup_2):
         with av.open(str(tmp / name), "w") as container:
             s = container.add_stream(codec, rate=25, options=options or {})
             s.height, s.width, s.pix_fmt = 48, 96, "yuvj420p" if codec == "mjpeg" else "yuv420p"
-            s.codec_context.gop_size, s.codec_context.max_b_frames, s.codec_context.thread_count = gop, b, 1
-            if codec != "libx264": s.bit_rate = 2 * 10**6
-            if tag: s.codec_context.codec_tag = tag
-            if pts is not None: s.codec_context.time_base = Fraction(1, 1000)
+            s.codec_context.gop_size, s.codec_context.max_b_frames, s.codec_context.thread_count = (
+                gop,
+                b,
+                1,
+            )
+            if codec != "libx264":
+                s.bit_rate = 2 * 10**6
+            if tag:
+                s.codec_context.codec_tag = tag
+            if pts is not None:
+                s.codec_context.time_base = Fraction(1, 1000)
             for i, f in enumerate(ruler()):
                 picture = av.VideoFrame.from_ndarray(f, format="rgb24").reformat(format=s.pix_fmt)
-                if pts is not None: picture.pts, picture.time_base = int(pts[i]), Fraction(1, 1000)
+                if pts is not None:
+                    picture.pts, picture.time_base = int(pts[i]), Fraction(1, 1000)
                 container.mux(s.encode(picture))
             container.mux(s.encode())
         return tmp / name
@@ -144,7 +158,9 @@ def setup_3(setup_1, setup_2):
 
 
 def test_the_rule_on_packets_written_by_hand():
-    make = lambda *shown, keys=(0,): [Packet(s, d, d in keys, False, 1, False) for d, s in enumerate(shown)]
+    make = lambda *shown, keys=(0,): [
+        Packet(s, d, d in keys, False, 1, False) for d, s in enumerate(shown)
+    ]
     assert can_jump(make(0, 1, 2, 3), "avi", "mpeg4")
     assert can_jump(make(0, 2, 1, 3), "mp4", "h264")  # disorder behind one door
     assert not can_jump(make(0, 2, 1, 3), "avi", "h264")  # but not where time stamps are guesses
@@ -157,12 +173,20 @@ def test_wrong_files_are_named_in_one_line_with_a_remedy(setup_2):
     tmp = setup_2.tmp
     avi = setup_2.avi
     (tmp / "text.avi").write_text("this is not a video")
-    (tmp / "list.avi").write_text(f"ffconcat version 1.0\nfile {avi}\n")  # a playlist: plain FFmpeg follows it
+    (tmp / "list.avi").write_text(
+        f"ffconcat version 1.0\nfile {avi}\n"
+    )  # a playlist: plain FFmpeg follows it
     (tmp / "empty.avi").touch()
     (tmp / "folder").mkdir(exist_ok=True)
-    for name, why in {"text.avi": "not a readable video", "list.avi": "not a readable video",
-                      "empty.avi": "empty file", "absent.avi": "no such file", "folder": "no images"}.items():
-        with pytest.raises(VideoError, match=f"{name}: .*{why}.*\\. [A-Z]") as error: probe(tmp / name)
+    for name, why in {
+        "text.avi": "not a readable video",
+        "list.avi": "not a readable video",
+        "empty.avi": "empty file",
+        "absent.avi": "no such file",
+        "folder": "no images",
+    }.items():
+        with pytest.raises(VideoError, match=f"{name}: .*{why}.*\\. [A-Z]") as error:
+            probe(tmp / name)
         assert "\n" not in str(error.value)
 
 
@@ -174,21 +198,24 @@ def test_truncated_files_are_found_in_every_container(setup_2, setup_3):
     for path in (avi, mp4, film("x.webm", "libvpx-vp9"), film("x_b.avi", "mpeg4", b=2)):
         part = tmp / f"part{path.suffix}"
         for share in (0.3, 0.6, 0.9):
-            part.write_bytes(path.read_bytes()[:int(share * path.stat().st_size)])
-            with pytest.raises(VideoError, match="truncated|not a readable video"): probe(part)
+            part.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+            with pytest.raises(VideoError, match="truncated|not a readable video"):
+                probe(part)
         probe(path)
 
 
 def test_enormous_pictures_are_refused_before_they_are_unpacked(setup_2):
     tmp = setup_2.tmp
     Image.new("L", (6000, 6000)).save(tmp / "bomb.png")  # 36 million pixels in 35 kB
-    with pytest.raises(VideoError, match="bomb.png: .*6000x6000 pixels"): read_image(tmp / "bomb.png")
+    with pytest.raises(VideoError, match="bomb.png: .*6000x6000 pixels"):
+        read_image(tmp / "bomb.png")
     with av.open(str(tmp / "bomb.avi"), "w") as container:
         s = container.add_stream("mjpeg", rate=25)
         s.width, s.height, s.pix_fmt = 6000, 6000, "yuvj420p"
         container.mux(s.encode(av.VideoFrame(6000, 6000, "yuvj420p")))
         container.mux(s.encode())
-    with pytest.raises(VideoError, match="6000x6000 pixels are too many"): probe(tmp / "bomb.avi")
+    with pytest.raises(VideoError, match="6000x6000 pixels are too many"):
+        probe(tmp / "bomb.avi")
 
 
 @pytest.fixture(scope="module")
@@ -203,25 +230,36 @@ def setup_4(setup_2, setup_3):
             for i, p in enumerate(p for p in a.demux(video=0) if p.size):
                 p.stream = stream
                 p.pts, p.dts = p.pts - shift, p.dts - shift
-                if i >= skip: b.mux(p)
+                if i >= skip:
+                    b.mux(p)
         return tmp / name
+
 
     def zoo():
         "One real file of each kind."
         jitter = np.cumsum(np.random.default_rng(0).integers(20, 90, 60))
         open_gop = {"x264-params": "open-gop=1:keyint=12:min-keyint=12:scenecut=0"}
         files = {
-            "H.264 mp4": film("a.mp4"), "H.264 mp4, B-frames": film("b.mp4", b=2),
+            "H.264 mp4": film("a.mp4"),
+            "H.264 mp4, B-frames": film("b.mp4", b=2),
             "H.264 mp4, one keyframe": film("c.mp4", gop=250, b=2),
             "H.264 mp4, variable rate": film("d.mp4", b=2, pts=jitter),
             "H.264 mp4, open GOP": film("e.mp4", b=2, options=open_gop),
-            "H.264 avi, B-frames": film("f.avi", b=2), "H.264 mkv, B-frames": film("m.mkv", b=2),
-            "MPEG-4 avi": film("g.avi", "mpeg4"), "XviD avi": film("h.avi", "mpeg4", tag="XVID"),
+            "H.264 avi, B-frames": film("f.avi", b=2),
+            "H.264 mkv, B-frames": film("m.mkv", b=2),
+            "MPEG-4 avi": film("g.avi", "mpeg4"),
+            "XviD avi": film("h.avi", "mpeg4", tag="XVID"),
             "XviD avi, B-frames": film("i.avi", "mpeg4", b=2, tag="XVID"),
-            "MPEG-4 mp4, B-frames": film("j.mp4", "mpeg4", b=2), "MPEG-2 mpg": film("n.mpg", "mpeg2video", b=2),
-            "MPEG-2 mpg, no B-frames": film("r.mpg", "mpeg2video"), "MJPEG avi": film("k.avi", "mjpeg"),
-            "VP8 webm": film("s.webm", "libvpx"), "VP9 webm": film("l.webm", "libvpx-vp9"),
-            "HEVC mp4": film("t.mp4", "libx265", b=2, options={"x265-params": "log-level=0:open-gop=0"})}
+            "MPEG-4 mp4, B-frames": film("j.mp4", "mpeg4", b=2),
+            "MPEG-2 mpg": film("n.mpg", "mpeg2video", b=2),
+            "MPEG-2 mpg, no B-frames": film("r.mpg", "mpeg2video"),
+            "MJPEG avi": film("k.avi", "mjpeg"),
+            "VP8 webm": film("s.webm", "libvpx"),
+            "VP9 webm": film("l.webm", "libvpx-vp9"),
+            "HEVC mp4": film(
+                "t.mp4", "libx265", b=2, options={"x265-params": "log-level=0:open-gop=0"}
+            ),
+        }
         files["cut between keyframes"] = cut(files["H.264 mp4"], "o.mp4", 5)
         files["cut, B-frames"] = cut(files["H.264 mp4, B-frames"], "p.mp4", 14)
         files["edit list"] = cut(files["H.264 mp4"], "q.mp4", 0, shift=3 * 512)
@@ -248,7 +286,8 @@ def test_decord_alone_would_fail_that_test_and_the_fall_back_says_so_once(setup_
     assert numbers(read_frames(path, range(60), exact=True)) == list(range(60))
     assert numbers(read_frames(path, [20, 33, 45], exact=False)) != [20, 33, 45]
     warn_slow.cache_clear()
-    with pytest.warns(UserWarning, match="decoded from the start"): read_frames(path, [0])
+    with pytest.warns(UserWarning, match="decoded from the start"):
+        read_frames(path, [0])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         read_frames(path, [1])
@@ -258,11 +297,17 @@ def test_a_size_that_one_decoder_refuses_is_read_by_the_other(setup_2):
     tmp = setup_2.tmp
     wide = np.random.default_rng(0).integers(0, 255, (4, 36, 48, 3), dtype=np.uint8)
     write_video(tmp / "wide.avi", wide)
-    with pytest.raises(VideoError, match="cannot be decoded"): fetch(tmp / "wide.avi", [0])
+    with pytest.raises(VideoError, match="cannot be decoded"):
+        fetch(tmp / "wide.avi", [0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         got = read_frames(tmp / "wide.avi", [2, 0])
-    assert (got == read_frames(tmp / "wide.avi", [2, 0], exact=True)).all() and got.shape == (2, 36, 48, 3)
+    assert (got == read_frames(tmp / "wide.avi", [2, 0], exact=True)).all() and got.shape == (
+        2,
+        36,
+        48,
+        3,
+    )
 
 
 def test_folders_of_frames_read_as_videos_do(setup_1, setup_2):
@@ -270,18 +315,23 @@ def test_folders_of_frames_read_as_videos_do(setup_1, setup_2):
     tmp = setup_2.tmp
     shots = tmp / "shots"
     shots.mkdir(exist_ok=True)
-    for i, f in enumerate(ruler(12)): Image.fromarray(f).save(shots / f"{i}.png")
+    for i, f in enumerate(ruler(12)):
+        Image.fromarray(f).save(shots / f"{i}.png")
     assert probe(shots)[:3] == (12, 48, 96)
-    assert (read_frames(shots, [11, 2, 2, -1]) == np.stack([*ruler(12)[[11, 2, 2]], np.zeros((48, 96, 3))])).all()
+    assert (
+        read_frames(shots, [11, 2, 2, -1]) == np.stack([*ruler(12)[[11, 2, 2]], np.zeros((48, 96, 3))])
+    ).all()
     Image.fromarray(ruler(1)[0, :20]).save(shots / "12.png")
-    with pytest.raises(VideoError, match="vary in size"): read_frames(shots, [0, 12])
+    with pytest.raises(VideoError, match="vary in size"):
+        read_frames(shots, [0, 12])
 
 
 def test_frames_beyond_the_end_are_an_error_not_a_black_picture(setup_2):
     avi = setup_2.avi
     with pytest.raises(VideoError, match="plain.avi: frames 0..60 asked, it holds 0..59"):
         read_frames(avi, [0, 60])
-    with pytest.raises(VideoError, match="-2"): read_frames(avi, [-2])
+    with pytest.raises(VideoError, match="-2"):
+        read_frames(avi, [-2])
     assert read_frames(avi, []).shape == (0, 48, 96, 3)
 
 
@@ -290,12 +340,14 @@ def test_verify_passes_sound_files_and_finds_damage_in_the_middle_of_a_file(setu
     avi = setup_2.avi
     mp4 = setup_2.mp4
     film = setup_3.film
-    for path in (avi, mp4, film("xvid.avi", "mpeg4", b=2)): assert verify(path) == probe(path)
+    for path in (avi, mp4, film("xvid.avi", "mpeg4", b=2)):
+        assert verify(path) == probe(path)
     data = bytearray(avi.read_bytes())
-    data[len(data) // 2:len(data) // 2 + 40] = bytes(40)
+    data[len(data) // 2 : len(data) // 2 + 40] = bytes(40)
     (tmp / "damaged.avi").write_bytes(data)
     assert probe(tmp / "damaged.avi").frames == 60  # the packets are all there
-    with pytest.raises(VideoError, match="damaged.avi: cannot be decoded"): verify(tmp / "damaged.avi")
+    with pytest.raises(VideoError, match="damaged.avi: cannot be decoded"):
+        verify(tmp / "damaged.avi")
 
 
 @pytest.fixture(scope="module")
@@ -307,7 +359,8 @@ def setup_5():
 
 def test_the_real_clip_151_frames_and_jumping_agrees_with_walking(setup_5):
     real = setup_5.real
-    if real is None: pytest.skip("the UCF101 clip is not present")
+    if real is None:
+        pytest.skip("the UCF101 clip is not present")
     assert verify(real, samples=60) == (151, 240, 320, pytest.approx(29.97, abs=0.01), True)
 
 
@@ -327,8 +380,10 @@ def test_every_clip_of_every_film_holds_its_centre_lies_inside_and_is_evenly_spa
                 clip = clip_indices(center, n, 8, stride)
                 assert clip.shape == (8,) and 0 <= clip.min() and clip.max() < n
                 steps = set(np.diff(clip))
-                if n >= 8: assert center in clip and len(steps) == 1 and steps <= set(range(1, stride + 1))
-                else: assert clip.tolist() == [min(i, n - 1) for i in range(8)]
+                if n >= 8:
+                    assert center in clip and len(steps) == 1 and steps <= set(range(1, stride + 1))
+                else:
+                    assert clip.tolist() == [min(i, n - 1) for i in range(8)]
 
 
 @pytest.fixture
@@ -340,7 +395,8 @@ def setup_6():
             for j in (0, 1):
                 clip = [block + j + 2 * k for k in range(8)]
                 clip = [i if i < n_frames else -1 for i in clip]
-                if max(clip) >= 0: clips.append(clip)
+                if max(clip) >= 0:
+                    clips.append(clip)
         return clips
     return SimpleNamespace(naive_clips=naive_clips)
 

@@ -1,4 +1,4 @@
-"Generated from nbs/05_views.ipynb: change the notebook, then `make export`."
+"Generated from nbs/07_views.ipynb: change the notebook, then `make export`."
 from types import SimpleNamespace
 import pytest
 import torch
@@ -14,6 +14,7 @@ def setup_1():
             if flip[i]:
                 out[i] = clips[i].flip(-1)
         return out
+
 
     x = torch.randn(3, 2, 5, 6, 7, generator=torch.Generator().manual_seed(0))
     some = torch.tensor([True, False, True])
@@ -55,7 +56,9 @@ def test_a_shift_agrees_with_rolling_and_blanking_one_clip_at_a_time(setup_1):
 def test_zooming_by_two_doubles_a_square():
     square = torch.zeros(1, 1, 1, 16, 16)
     square[..., 6:10, 6:10] = 1
-    assert zoom(square, torch.tensor([2.0])).sum().item() == pytest.approx(64, rel=0.05)  # 4 x 4 becomes 8 x 8
+    assert zoom(square, torch.tensor([2.0])).sum().item() == pytest.approx(
+        64, rel=0.05
+    )  # 4 x 4 becomes 8 x 8
     assert torch.equal(zoom(square, torch.tensor([1.0])) > 0.5, square > 0.5)
 
 
@@ -82,7 +85,9 @@ def test_valid_pixels_are_exactly_those_that_a_shift_keeps():
     view = random_view(1, flip=0.0)._replace(by=torch.tensor([[2, -3]]))
     _, valid = invert(view, torch.zeros(1, 1, 1, 10, 10))
     kept = torch.zeros(10, 10)
-    kept[:8, 3:] = 1  # moved down by 2 and left by 3: the last two rows and the first three columns left the frame
+    kept[:8, 3:] = (
+        1  # moved down by 2 and left by 3: the last two rows and the first three columns left the frame
+    )
     assert torch.equal(valid[0, 0, 0], kept)
 
 
@@ -92,7 +97,9 @@ def test_the_inverse_of_a_zoom_is_close_on_a_smooth_map():
     view = random_view(2, flip=0.5)._replace(factor=torch.tensor([1.15, 0.9]))
     back, valid = invert(view, apply(view, maps, spatial_only=True))
     assert ((back - maps).abs() * valid).max() < 0.01
-    assert 0.6 < valid[0].mean() < 0.85 and valid[1].mean() > 0.9  # enlarging by 1.15 loses 1 - 1 / 1.15 ** 2 = 24%
+    assert (
+        0.6 < valid[0].mean() < 0.85 and valid[1].mean() > 0.9
+    )  # enlarging by 1.15 loses 1 - 1 / 1.15 ** 2 = 24%
 
 
 def test_recolouring_moves_nothing_and_stays_in_range(setup_2):

@@ -1,4 +1,4 @@
-"Generated from nbs/19_vos.ipynb: change the notebook, then `make export`."
+"Generated from nbs/72_vos.ipynb: change the notebook, then `make export`."
 from PIL import Image
 from dataclasses import asdict
 from dataclasses import replace
@@ -58,7 +58,7 @@ def setup_1():
         for k in range(c):
             for row in range(h):
                 for col in range(w):
-                    window = seen[:, row:row + 3, col:col + 3]
+                    window = seen[:, row : row + 3, col : col + 3]
                     gate = lambda n: (weight[n * c + k] * window).sum() + bias[n * c + k]
                     i, f, o, g = (gate(n) for n in range(4))
                     sigmoid = lambda v: 1 / (1 + np.exp(-v))
@@ -72,7 +72,9 @@ def test_one_cell_worked_by_hand():
     cell = ConvLSTM(1)
     nn.init.zeros_(cell.gates.weight)
     cell.gates.bias.data = torch.tensor([0.0, 0.0, 0.0, 1.0])
-    shown, memory = cell(torch.zeros(1, 1, 1, 1), (torch.zeros(1, 1, 1, 1), torch.full((1, 1, 1, 1), 2.0)))
+    shown, memory = cell(
+        torch.zeros(1, 1, 1, 1), (torch.zeros(1, 1, 1, 1), torch.full((1, 1, 1, 1), 2.0))
+    )
     assert (shown.item(), memory.item()) == (0.75, 1.5)
 
 
@@ -130,15 +132,30 @@ def test_the_last_mask_teaches_the_initializer_through_the_memory(setup_2):
     first = setup_2.first
     model(clip, first)[:, :, -1].sum().backward()
     weight = model.initializer.stages[0][0][0].weight
-    assert weight.shape == (8, 4, 3, 3) and weight.grad[:, 3].abs().sum() > 0  # the channel that reads the mask
+    assert (
+        weight.shape == (8, 4, 3, 3) and weight.grad[:, 3].abs().sum() > 0
+    )  # the channel that reads the mask
 
 
 def test_the_paper_size_network_is_vgg_16_twice_at_a_thirty_second_of_the_size():
     with torch.device("meta"):  # shapes without numbers
         big = paper_vos()
-        assert big(torch.empty(1, 3, 3, 256, 448), torch.empty(1, 1, 256, 448)).shape == (1, 1, 2, 256, 448)
-        assert big.start(torch.empty(1, 3, 256, 448), torch.empty(1, 1, 256, 448))[0].shape == (1, 512, 8, 14)
-    assert sum(p.numel() for p in big.encoder.stages.parameters()) == 14_714_688  # VGG-16's convolutions
+        assert big(torch.empty(1, 3, 3, 256, 448), torch.empty(1, 1, 256, 448)).shape == (
+            1,
+            1,
+            2,
+            256,
+            448,
+        )
+        assert big.start(torch.empty(1, 3, 256, 448), torch.empty(1, 1, 256, 448))[0].shape == (
+            1,
+            512,
+            8,
+            14,
+        )
+    assert (
+        sum(p.numel() for p in big.encoder.stages.parameters()) == 14_714_688
+    )  # VGG-16's convolutions
     assert big.cell.gates.weight.shape == (2048, 1024, 3, 3)
 
 
@@ -179,7 +196,9 @@ def test_an_item_depends_on_seed_epoch_and_index_alone_and_begins_where_the_obje
     clips = ObjectClips(videos, True, size=(36, 48), cache=True)
     again = ObjectClips(videos, True, size=(36, 48))
     for key in ((0, 0), (0, 1), (3, 7)):
-        assert all(torch.equal(clips[key][name], again[key][name]) for name in ("clip", "first", "mask"))
+        assert all(
+            torch.equal(clips[key][name], again[key][name]) for name in ("clip", "first", "mask")
+        )
     assert not torch.equal(clips[0, 0]["clip"], clips[1, 0]["clip"])
     assert all(clips[0, k]["first"].any() for k in range(40))
 
@@ -193,15 +212,23 @@ def test_an_animated_object_is_where_its_mask_says_and_nothing_else_changes():
     for k in (0, 1):
         on = given["first"][k, 0] > 0
         for frame in range(4):
-            torch.testing.assert_close(made["clip"][k, :, frame][:, on], given["clip"][k, :, 0][:, on], atol=1e-5, rtol=0)
-            assert torch.equal(made["clip"][k, :, frame][:, ~on], given["clip"][1 - k, :, frame][:, ~on])
+            torch.testing.assert_close(
+                made["clip"][k, :, frame][:, on], given["clip"][k, :, 0][:, on], atol=1e-5, rtol=0
+            )
+            assert torch.equal(
+                made["clip"][k, :, frame][:, ~on], given["clip"][1 - k, :, frame][:, ~on]
+            )
     torch.manual_seed(0)
     moving = animate(given, 0.25, 0.0)
     torch.manual_seed(0)
-    step = 0.25 * (2 * torch.rand(2, 1, 2) - 1)[0, 0] * torch.tensor([12, 8])  # pixels right and down in a frame
+    step = (
+        0.25 * (2 * torch.rand(2, 1, 2) - 1)[0, 0] * torch.tensor([12, 8])
+    )  # pixels right and down in a frame
     centre = lambda m: torch.stack([m.nonzero()[:, 1].float().mean(), m.nonzero()[:, 0].float().mean()])
     assert (centre(moving["mask"][0, 0, 0]) - centre(given["first"][0, 0]) - step).abs().max() < 0.6
-    assert animate(given | {"first": given["first"] * 0})["mask"].sum() == 0  # nothing marked, nothing moved
+    assert (
+        animate(given | {"first": given["first"] * 0})["mask"].sum() == 0
+    )  # nothing marked, nothing moved
 
 
 @pytest.fixture
@@ -212,7 +239,9 @@ def setup_4(setup_2):
         items = [ObjectClips(part, labelled, size=(36, 48))[0, k] for k in range(n)]
         stack = lambda name: torch.stack([i[name] for i in items])
         return {"clip": stack("clip").float() / 255, "first": stack("first")} | (
-            {"mask": stack("mask").float()} if labelled else {})
+            {"mask": stack("mask").float()} if labelled else {}
+        )
+
 
     def losses(part, unlabelled, step=semi_supervised_vos_step):
         "Losses and gradients of one step of a fresh network."
@@ -231,7 +260,10 @@ def test_corrupting_unlabelled_masks_beyond_the_first_frame_leaves_losses_bit_id
     names = {v.name for v in lab}
     full = np.ones((36, 48), bool)
     wrong = lambda t: replace(t, label=0, masks=lambda k: t.masks(t.start) if k == t.start else full)
-    spoilt = [v if v.name in names else replace(v, action="?", tubes=tuple(map(wrong, v.tubes))) for v in videos]
+    spoilt = [
+        v if v.name in names else replace(v, action="?", tubes=tuple(map(wrong, v.tubes)))
+        for v in videos
+    ]
     assert any(t.masks(t.start + 1).all() for v in spoilt for t in v.tubes)
     rest = [first_only(v) for v in spoilt if v.name not in names]
     for step in (semi_supervised_vos_step, with_animation(semi_supervised_vos_step, 1.0)):
@@ -274,7 +306,9 @@ def test_view_1_is_a_fixed_target(setup_2, setup_3, setup_4):
     model = small_vos(4)
     seen, calls = model.forward, []
     model.forward = lambda *x: calls.append(seen(*x)) or calls[-1].retain_grad() or calls[-1]
-    semi_supervised_vos_step(model, batch(lab, True), batch(unl, False), (3.0, 4.0))["coherence"].backward()
+    semi_supervised_vos_step(model, batch(lab, True), batch(unl, False), (3.0, 4.0))[
+        "coherence"
+    ].backward()
     assert len(calls) == 2 and calls[0].grad is None and calls[1].grad[3:].abs().sum() > 0
 
 
@@ -285,13 +319,22 @@ def test_the_given_mask_moves_with_its_frame(setup_2, setup_3, setup_4):
     batch = setup_4.batch
     lab, _ = split_objects(videos, 0.3)
     given, told = batch(lab, True), {}
+
+
     def parrot(clip, first):
         told.update(clip=clip, first=first)
         return clip[:, :1, 1:]
+
+
     still = View(*(torch.zeros(3, n).squeeze(1) for n in (1, 1, 1, 2, 3, 3, 1)))
     no, mirrored = torch.zeros(3, dtype=bool), torch.tensor([True, False, True])
-    view = still._replace(flip=mirrored, reverse=no, factor=torch.ones(3),
-                          by=torch.tensor([[0, 5], [3, 0], [0, 0]]), gain=torch.ones(3, 3))
+    view = still._replace(
+        flip=mirrored,
+        reverse=no,
+        factor=torch.ones(3),
+        by=torch.tensor([[0, 5], [3, 0], [0, 0]]),
+        gain=torch.ones(3, 3),
+    )
     see(parrot, given, view)
     torch.testing.assert_close(told["first"][2], given["first"][2].float().flip(-1))
     torch.testing.assert_close(told["first"][1, :, 3:], given["first"][1, :, :-3].float())
@@ -299,7 +342,9 @@ def test_the_given_mask_moves_with_its_frame(setup_2, setup_3, setup_4):
 
 def test_soft_aggregation_worked_by_hand():
     shares = soft_aggregate(torch.tensor([[0.9], [0.6]]))
-    torch.testing.assert_close(shares.ravel(), torch.tensor([0.04 / 0.96, 9.0, 1.5]) / (9 + 1.5 + 0.04 / 0.96))
+    torch.testing.assert_close(
+        shares.ravel(), torch.tensor([0.04 / 0.96, 9.0, 1.5]) / (9 + 1.5 + 0.04 / 0.96)
+    )
 
 
 def test_one_object_alone_is_decided_at_one_half_and_aggregation_is_a_share():
@@ -316,7 +361,9 @@ def setup_5(setup_2, setup_3):
     torch.manual_seed(0)
     model = small_vos(4)
     video = next(v for v in youtube_vos(root, holdout=0) if len(v.tubes) == 2 and v.tubes[1].start > 0)
-    firsts = {3 * n: (t.start, t.masks(t.start)) for n, t in enumerate(video.tubes, 1)}  # any numbers will do
+    firsts = {
+        3 * n: (t.start, t.masks(t.start)) for n, t in enumerate(video.tubes, 1)
+    }  # any numbers will do
     return SimpleNamespace(model=model, video=video, firsts=firsts)
 
 
@@ -324,11 +371,15 @@ def test_given_masks_are_kept_ids_are_preserved_and_blocks_change_nothing(setup_
     model = setup_5.model
     video = setup_5.video
     firsts = setup_5.firsts
-    whole = lambda block: np.stack([ids for _, ids in segment(model, video.path, firsts, (36, 48), block)])
+    whole = lambda block: np.stack(
+        [ids for _, ids in segment(model, video.path, firsts, (36, 48), block)]
+    )
     found = {block: whole(block) for block in (2, 3, 16)}
     assert found[16].shape == (8, 36, 48) and set(np.unique(found[16])) <= {0, 3, 6}
     assert ((found[16][0] == 3) == firsts[3][1]).all()  # alone in its first frame
-    assert (found[16][firsts[6][0]][firsts[6][1]] == 6).all() and not (found[16][:firsts[6][0]] == 6).any()
+    assert (found[16][firsts[6][0]][firsts[6][1]] == 6).all() and not (
+        found[16][: firsts[6][0]] == 6
+    ).any()
     assert (found[2] == found[16]).all() and (found[3] == found[16]).all()
 
 
@@ -342,8 +393,12 @@ def test_a_network_at_another_size_answers_at_the_size_of_the_video(setup_5):
 
 
 def test_scores_worked_by_hand():
-    rows = [("a", 1, 0, 1, 1.0, 0.8), ("a", 1, 0, 2, 0.5, 0.4),
-            ("a", 2, 5, 1, 0.2, 0.1), ("b", 1, 0, 1, 0.25, 0.2)]
+    rows = [
+        ("a", 1, 0, 1, 1.0, 0.8),
+        ("a", 1, 0, 2, 0.5, 0.4),
+        ("a", 2, 5, 1, 0.2, 0.1),
+        ("b", 1, 0, 1, 0.25, 0.2),
+    ]
     frames = pd.DataFrame(rows, columns=["video", "object", "label", "after", "J", "F"])
     scores = table5(frames, seen={0})
     # objects first: (0.75 + 0.25) / 2 seen, 0.2 unseen; not (1 + 0.5 + 0.25) / 3
@@ -357,13 +412,19 @@ def test_a_network_that_knows_the_truth_scores_one_and_one_that_says_nothing_zer
     video = setup_5.video
     class Oracle(nn.Module):
         "Says the same logit everywhere; or repeats what it was given."
+
         def __init__(self, repeat):
             super().__init__()
             self.repeat, self.unused = repeat, nn.Parameter(torch.zeros(1))
-        def start(self, frame, mask): return mask
+
+        def start(self, frame, mask):
+            return mask
+
         def follow(self, clip, mask):
             logits = (20 * mask - 10 if self.repeat else 0 * mask - 10)[:, :, None]
             return logits.expand(-1, -1, clip.shape[2], -1, -1), mask
+
+
     tube = video.tubes[0]
     still = replace(video, tubes=(replace(tube, masks=lambda k: tube.masks(tube.start)),))
     assert (score_video(Oracle(True), still, (36, 48))[["J", "F"]] == 1).all().all()
@@ -408,17 +469,24 @@ def test_a_study_that_was_killed_goes_on_where_it_was(setup_6):
     finished = next(late.glob("runs/*/model.safetensors"))
     before = finished.stat().st_mtime_ns
     rows = vos_study(late, 1, tiny, bar=False, picture=False)
-    assert finished.stat().st_mtime_ns == before and len(list(late.glob("runs/*/model.safetensors"))) == len(VOS_ARMS)
+    assert finished.stat().st_mtime_ns == before and len(
+        list(late.glob("runs/*/model.safetensors"))
+    ) == len(VOS_ARMS)
     pd.testing.assert_frame_equal(rows.drop(columns="seconds"), table.drop(columns="seconds"))
     from vad_ssl import vos  # processes of their own import the package, they do not know this notebook
-    pd.testing.assert_frame_equal(vos.vos_study(late, 1, vos.VOSRun(**asdict(tiny)), False, False, jobs=2), rows)
+
+    pd.testing.assert_frame_equal(
+        vos.vos_study(late, 1, vos.VOSRun(**asdict(tiny)), False, False, jobs=2), rows
+    )
 
 
 def test_both_methods_see_the_same_labelled_clips(setup_3, setup_6):
     root = setup_3.root
     tiny = setup_6.tiny
     train = vos_parts(root)["train"]
-    streams = [vos_batches(replace(tiny, method=method), train) for method in ("supervised", "semi-supervised")]
+    streams = [
+        vos_batches(replace(tiny, method=method), train) for method in ("supervised", "semi-supervised")
+    ]
     (a, none), (b, unl) = (next(iter(s)) for s in streams)
     assert none is None and torch.equal(a["clip"], b["clip"]) and torch.equal(a["mask"], b["mask"])
     assert set(unl) == {"clip", "first", "index"}
@@ -447,7 +515,11 @@ def test_predictions_are_palette_pngs_with_the_given_numbers_colours_and_frame_n
     first = sorted(given.iterdir())[0]
     for path in folder.iterdir():
         with Image.open(path) as picture, Image.open(first) as mask:
-            assert picture.mode == "P" and picture.size == mask.size and picture.getpalette() == mask.getpalette()
+            assert (
+                picture.mode == "P"
+                and picture.size == mask.size
+                and picture.getpalette() == mask.getpalette()
+            )
             assert set(np.unique(picture)) <= {0, 1, 2}
             if path.stem == first.stem:
                 assert (np.asarray(picture) == np.asarray(mask)).all()
@@ -457,6 +529,7 @@ def test_odd_numbers_and_a_video_file_work_and_one_mask_is_enough(setup_7):
     video = setup_7.video
     checkpoint = setup_7.checkpoint
     from vad_ssl.video import write_video
+
     home = Path(tempfile.mkdtemp())
     write_video(home / "film.avi", read_frames(video.path, range(8)).repeat(2, 1).repeat(2, 2))  # 72x96
     ids = np.zeros((72, 96), np.uint8)
@@ -475,8 +548,13 @@ def test_masks_that_cannot_be_used_are_refused_in_one_line(setup_7):
     save_ids(home / "small.png", np.ones((18, 24), np.uint8))
     save_ids(home / "empty.png", np.zeros((36, 48), np.uint8))
     (home / "text.png").write_text("no picture")
-    reasons = {"none.png": "no such mask", "colour.png": "not a palette image .mode RGB",
-               "small.png": "18x24 .* 36x48", "empty.png": "marks no object", "text.png": "not a usable image"}
+    reasons = {
+        "none.png": "no such mask",
+        "colour.png": "not a palette image .mode RGB",
+        "small.png": "18x24 .* 36x48",
+        "empty.png": "marks no object",
+        "text.png": "not a usable image",
+    }
     for name, reason in reasons.items():
         with pytest.raises(ValueError, match=f"{name}.*{reason}") as error:
             predict_vos(video.path, checkpoint, home / name, home)

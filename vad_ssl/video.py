@@ -9,34 +9,49 @@ __all__ = ['FAULTS', 'MAX_PIXELS', 'MAX_FRAMES', 'FORMATS', 'IMAGES', 'show_stri
            'read_frames', 'verify', 'clip_indices', 'eval_clips', 'to_tensor']
 
 # %% ../nbs/01_video.ipynb #65f9a818
+import os
+import re
+import warnings
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
-from typing import Iterable, Iterator, NamedTuple
-import os, re, warnings
-import av, decord, numpy as np, torch
+from typing import NamedTuple
+
+import av
+import decord
+import numpy as np
+import torch
 from PIL import Image
 
 # %% ../nbs/01_video.ipynb #d6c342d3
 def show_strip(
     frames: np.ndarray | torch.Tensor,  # uint8 (t, h, w, 3), or float (3, t, h, w) in [0, 1]
-    masks: np.ndarray | torch.Tensor | None = None,  # (t, h, w) or (1, t, h, w), drawn as an outline
+    masks: np.ndarray
+    | torch.Tensor
+    | None = None,  # (t, h, w) or (1, t, h, w), drawn as an outline
     titles: Iterable | None = None,  # one a frame
     size: float = 1.4,  # inches a frame
 ):  # matplotlib figure
     "Frames side by side."
     import matplotlib.pyplot as plt
-    if torch.is_tensor(frames): frames = frames.detach().cpu().permute(1, 2, 3, 0).clamp(0, 1).numpy()
+
+    if torch.is_tensor(frames):
+        frames = frames.detach().cpu().permute(1, 2, 3, 0).clamp(0, 1).numpy()
     t, h, w = frames.shape[:3]
-    fig, axes = plt.subplots(1, t, figsize=(size * t, size * h / w + 0.25), squeeze=False, layout="tight")
-    if masks is not None: masks = np.asarray(masks, dtype=float).reshape(t, h, w)
+    fig, axes = plt.subplots(
+        1, t, figsize=(size * t, size * h / w + 0.25), squeeze=False, layout="tight"
+    )
+    if masks is not None:
+        masks = np.asarray(masks, dtype=float).reshape(t, h, w)
     for i, ax in enumerate(axes[0]):
         ax.imshow(frames[i])
         ax.axis("off")
         if masks is not None and masks[i].min() < masks[i].max():
             ax.contour(masks[i], [0.5], colors="orange", linewidths=1.5)
-    for ax, title in zip(axes[0], titles if titles is not None else ()): ax.set_title(title, fontsize=8)
+    for ax, title in zip(axes[0], titles if titles is not None else ()):
+        ax.set_title(title, fontsize=8)
     plt.close(fig)
     return fig
 
@@ -44,10 +59,24 @@ def show_strip(
 class VideoError(ValueError):
     "A video that cannot be used. Message: `PATH: what is wrong. What to do.`"
 
-FAULTS = (av.error.FFmpegError, decord.DECORDError, OSError, RuntimeError, ValueError, LookupError,
-          AttributeError, MemoryError)  # what the decoders raise (found by damaging thousands of files)
-MAX_PIXELS, MAX_FRAMES = 2**25, 10**6  # files that claim more are refused: an 8K frame, eleven hours
-decord.logging.set_level(decord.logging.QUIET)  # it reports damaged packets one by one; we report files
+
+FAULTS = (
+    av.error.FFmpegError,
+    decord.DECORDError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    MemoryError,
+)  # what the decoders raise (found by damaging thousands of files)
+MAX_PIXELS, MAX_FRAMES = (
+    2**25,
+    10**6,
+)  # files that claim more are refused: an 8K frame, eleven hours
+decord.logging.set_level(
+    decord.logging.QUIET
+)  # it reports damaged packets one by one; we report files
 
 # %% ../nbs/01_video.ipynb #38318b43
 def encode(
@@ -62,9 +91,16 @@ def encode(
     with av.open(str(path), "w") as container:
         s = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options)
         (s.height, s.width), odd = first.shape[:2], any(n % 2 for n in first.shape[:2])
-        s.pix_fmt = "yuv444p" if odd and codec == "libx264" else "yuv420p"  # half-size colour: even sides
-        s.codec_context.gop_size, s.codec_context.max_b_frames, s.codec_context.thread_count = 12, 0, 1
-        if codec == "mpeg4": s.codec_context.bit_rate = 10**7
+        s.pix_fmt = (
+            "yuv444p" if odd and codec == "libx264" else "yuv420p"
+        )  # half-size colour: even sides
+        s.codec_context.gop_size, s.codec_context.max_b_frames, s.codec_context.thread_count = (
+            12,
+            0,
+            1,
+        )
+        if codec == "mpeg4":
+            s.codec_context.bit_rate = 10**7
         for f in chain([first], frames):
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(f), format="rgb24")
             container.mux(s.encode(picture.reformat(format=s.pix_fmt)))
@@ -85,7 +121,9 @@ def write_video(
         encode(part, iter(frames), fps, codec, {"crf": "18"} if codec == "libx264" else {})
         os.replace(part, path)
     except (*FAULTS, StopIteration) as e:
-        raise VideoError(f"{path}: cannot be written ({type(e).__name__}). Check folder and rights.") from e
+        raise VideoError(
+            f"{path}: cannot be written ({type(e).__name__}). Check folder and rights."
+        ) from e
     finally:
         part.unlink(missing_ok=True)
     return path
@@ -93,11 +131,14 @@ def write_video(
 # %% ../nbs/01_video.ipynb #ad83e2b5
 FORMATS = "avi,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpeg,mpegts"
 
+
 def open_video(
     path: str | Path,  # a video file
 ) -> av.container.InputContainer:  # close it after use
     "PyAV, held to containers that carry their own frames and to the local disk."
-    return av.open(f"file:{path}", options={"format_whitelist": FORMATS, "protocol_whitelist": "file"})
+    return av.open(
+        f"file:{path}", options={"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    )
 
 # %% ../nbs/01_video.ipynb #daf62a75
 def decode(
@@ -109,9 +150,12 @@ def decode(
     try:
         with open_video(path) as container:
             for i, frame in enumerate(container.decode(video=0)):
-                if strict and frame.is_corrupt: raise RuntimeError(f"frame {i} is damaged")
-                if only is None or i in only: yield frame.to_ndarray(format="rgb24")
-                if only is not None and i >= max(only): return
+                if strict and frame.is_corrupt:
+                    raise RuntimeError(f"frame {i} is damaged")
+                if only is None or i in only:
+                    yield frame.to_ndarray(format="rgb24")
+                if only is not None and i >= max(only):
+                    return
     except FAULTS as e:
         why = e if isinstance(e, RuntimeError) else type(e).__name__
         raise VideoError(f"{path}: cannot be decoded ({why}). Download or encode it again.") from e
@@ -123,7 +167,8 @@ def walk(
 ) -> np.ndarray:  # uint8 (n, h, w, 3)
     "Decode from the start up to the last frame wanted."
     got = list(decode(path, only=set(map(int, indices))))
-    if len({f.shape for f in got}) != 1: raise VideoError(f"{path}: frames vary in size. Encode it again.")
+    if len({f.shape for f in got}) != 1:
+        raise VideoError(f"{path}: frames vary in size. Encode it again.")
     return np.stack(got)
 
 # %% ../nbs/01_video.ipynb #bfabbc28
@@ -133,13 +178,20 @@ def fetch(
 ) -> np.ndarray:  # uint8 (n, h, w, 3)
     "Jump to the keyframe before each frame (decord)."
     try:
-        return decord.VideoReader(str(path), num_threads=1).get_batch([int(i) for i in indices]).asnumpy()
+        return (
+            decord.VideoReader(str(path), num_threads=1)
+            .get_batch([int(i) for i in indices])
+            .asnumpy()
+        )
     except FAULTS as e:
-        raise VideoError(f"{path}: cannot be decoded ({type(e).__name__}). Download it again.") from e
+        raise VideoError(
+            f"{path}: cannot be decoded ({type(e).__name__}). Download it again."
+        ) from e
 
 # %% ../nbs/01_video.ipynb #a629d3f2
 class Packet(NamedTuple):
     "One compressed frame. Packets come in the order of the file."
+
     pts: float | None  # when it is shown, seconds
     dts: float | None  # when it is decoded, seconds
     key: bool  # can decoding start here?
@@ -147,14 +199,25 @@ class Packet(NamedTuple):
     duration: float  # seconds
     corrupt: bool  # cut off by the end of the file
 
+
 def packets(
     container: av.container.InputContainer,  # an open video
 ) -> list[Packet]:
     "Read through a file without decoding it."
     base = container.streams.video[0].time_base
     seconds = lambda x: None if x is None else float(x * base)
-    return [Packet(seconds(p.pts), seconds(p.dts), p.is_keyframe, p.is_discard, seconds(p.duration or 0),
-                   p.is_corrupt) for p in islice(container.demux(video=0), MAX_FRAMES + 1) if p.size]
+    return [
+        Packet(
+            seconds(p.pts),
+            seconds(p.dts),
+            p.is_keyframe,
+            p.is_discard,
+            seconds(p.duration or 0),
+            p.is_corrupt,
+        )
+        for p in islice(container.demux(video=0), MAX_FRAMES + 1)
+        if p.size
+    ]
 
 # %% ../nbs/01_video.ipynb #47bd161a
 def can_jump(
@@ -165,7 +228,8 @@ def can_jump(
     "True where nothing stored after a keyframe is shown before it, and time stamps can be trusted."
     key, safe = None, codec in ("h264", "hevc", "mpeg4", "mpeg2video", "mjpeg", "vp8", "vp9")
     for p in packets:
-        if p.key: key = p.pts
+        if p.key:
+            key = p.pts
         safe &= key is not None and p.pts is not None and p.pts >= key and not p.hidden
     return safe and not (container in ("avi", "mpeg") and any(p.pts != p.dts for p in packets))
 
@@ -177,15 +241,21 @@ def lost_frames(
     "What a truncated file lacks."
     s, kind, rate = container.streams.video[0], container.format.name, 25.0
     rate, due = float(s.average_rate or rate), 0.0
-    if kind == "avi": due = s.frames / rate
-    elif s.frames: due = float(((s.start_time or 0) + (s.duration or 0)) * s.time_base)
-    elif "webm" in kind and len(container.streams) == 1: due = (container.duration or 0) / 1e6
+    if kind == "avi":
+        due = s.frames / rate
+    elif s.frames:
+        due = float(((s.start_time or 0) + (s.duration or 0)) * s.time_base)
+    elif "webm" in kind and len(container.streams) == 1:
+        due = (container.duration or 0) / 1e6
     lost = round((due - max((p.pts or 0) + p.duration for p in packets)) * rate)
-    return lost if lost > (kind != "avi") else int(packets[-1].corrupt)  # only AVI is exact to the frame
+    return (
+        lost if lost > (kind != "avi") else int(packets[-1].corrupt)
+    )  # only AVI is exact to the frame
 
 # %% ../nbs/01_video.ipynb #454b428e
 class Info(NamedTuple):
     "What `probe` tells of a video."
+
     frames: int  # frames that a decoder delivers, from first to last
     height: int  # pixels
     width: int  # pixels
@@ -200,23 +270,31 @@ def probe_file(path: str, size: int, mtime: int) -> Info:
         with open_video(path) as container:
             s = container.streams.video[0]
             h, w, fps = s.height, s.width, float(s.average_rate or 25)
-            if h * w > MAX_PIXELS: raise VideoError(f"{path}: {w}x{h} pixels are too many. Make it smaller.")
+            if h * w > MAX_PIXELS:
+                raise VideoError(f"{path}: {w}x{h} pixels are too many. Make it smaller.")
             rows = packets(container)
-            if max(len(rows), s.frames) > MAX_FRAMES: raise VideoError(f"{path}: too many frames. Cut it.")
+            if max(len(rows), s.frames) > MAX_FRAMES:
+                raise VideoError(f"{path}: too many frames. Cut it.")
             lost = lost_frames(rows, container) if rows else 0
             jump = can_jump(rows, container.format.name, s.codec_context.name)
-    except VideoError: raise
+    except VideoError:
+        raise
     except FAULTS as e:
         why = f"not a readable video ({type(e).__name__})"
-        raise VideoError(f"{path}: {why}. Give an .avi, .mp4 or .webm file, or a folder of frames.") from e
+        raise VideoError(
+            f"{path}: {why}. Give an .avi, .mp4 or .webm file, or a folder of frames."
+        ) from e
     due = len(rows) + lost
-    if lost: raise VideoError(f"{path}: truncated, {len(rows)} of {due} frames. Download it again.")
+    if lost:
+        raise VideoError(f"{path}: truncated, {len(rows)} of {due} frames. Download it again.")
     n = len(rows) if jump else sum(1 for _ in decode(path))
-    if n == 0 or h * w == 0: raise VideoError(f"{path}: holds no frames. Download it again.")
+    if n == 0 or h * w == 0:
+        raise VideoError(f"{path}: holds no frames. Download it again.")
     return Info(n, h, w, fps, jump)
 
 # %% ../nbs/01_video.ipynb #e655b1da
 IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+
 
 def image_files(
     path: str | Path,  # a folder of extracted frames
@@ -234,8 +312,10 @@ def read_image(
     "One image, refused before decoding if it claims to be huge."
     try:
         with Image.open(path) as image:
-            if image.width * image.height > MAX_PIXELS: raise OSError(f"{image.width}x{image.height} pixels")
-            if palette and image.mode not in ("P", "L"): raise OSError("colours instead of a palette")
+            if image.width * image.height > MAX_PIXELS:
+                raise OSError(f"{image.width}x{image.height} pixels")
+            if palette and image.mode not in ("P", "L"):
+                raise OSError("colours instead of a palette")
             return np.asarray(image if palette else image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e:
         raise VideoError(f"{path}: not a usable image ({e}). Extract or download it again.") from e
@@ -248,19 +328,24 @@ def probe(
     path = Path(path)
     if path.is_dir():
         files = image_files(path)
-        if not files: raise VideoError(f"{path}: a folder with no images. Give a video or extracted frames.")
+        if not files:
+            raise VideoError(f"{path}: a folder with no images. Give a video or extracted frames.")
         return Info(len(files), *read_image(files[0]).shape[:2], 25.0)
-    if not path.is_file(): raise VideoError(f"{path}: no such file. Check the path.")
+    if not path.is_file():
+        raise VideoError(f"{path}: no such file. Check the path.")
     stat = path.stat()
-    if stat.st_size == 0: raise VideoError(f"{path}: empty file. Download it again.")
+    if stat.st_size == 0:
+        raise VideoError(f"{path}: empty file. Download it again.")
     return probe_file(str(path), stat.st_size, stat.st_mtime_ns)
 
 # %% ../nbs/01_video.ipynb #e688f94c
 @lru_cache(maxsize=1)
 def warn_slow() -> None:
     "Said once."
-    warnings.warn("some videos cannot be entered in the middle (B-frames in AVI, open GOPs, cut streams) "
-                  "and are decoded from the start: right, but slow. Encode them as H.264 with closed GOPs.")
+    warnings.warn(
+        "some videos cannot be entered in the middle (B-frames in AVI, open GOPs, cut streams) "
+        "and are decoded from the start: right, but slow. Encode them as H.264 with closed GOPs."
+    )
 
 # %% ../nbs/01_video.ipynb #11aa5326
 def read_files(
@@ -269,7 +354,8 @@ def read_files(
     "Extracted frames."
     got = [read_image(f) for f in files]
     home = files[0].parent
-    if len({g.shape for g in got}) > 1: raise VideoError(f"{home}: frames vary in size. Extract them again.")
+    if len({g.shape for g in got}) > 1:
+        raise VideoError(f"{home}: frames vary in size. Extract them again.")
     return np.stack(got)
 
 # %% ../nbs/01_video.ipynb #f4796df2
@@ -288,22 +374,34 @@ def fetch_or_walk(
 # %% ../nbs/01_video.ipynb #3ef796ce
 def read_frames(
     path: str | Path,  # video file or folder of frames
-    indices: Iterable[int],  # frame numbers from 0 in any order, repeats allowed; -1 = a black frame
-    exact: bool | None = None,  # True: decode from the start; False: jump; None: jump where that is safe
+    indices: Iterable[
+        int
+    ],  # frame numbers from 0 in any order, repeats allowed; -1 = a black frame
+    exact: bool
+    | None = None,  # True: decode from the start; False: jump; None: jump where that is safe
 ) -> np.ndarray:  # uint8 (n, h, w, 3)
     "Just these frames."
     info, want = probe(path), np.asarray(list(indices), dtype=int)
     if want.size and not -1 <= want.min() <= want.max() < info.frames:
         span = f"{want.min()}..{want.max()} asked, it holds 0..{info.frames - 1}"
         raise VideoError(f"{path}: frames {span}. Check the annotation, or the file.")
-    out, need = np.zeros((len(want), info.height, info.width, 3), np.uint8), np.unique(want[want >= 0])
-    if len(need) == 0: return out
+    out, need = (
+        np.zeros((len(want), info.height, info.width, 3), np.uint8),
+        np.unique(want[want >= 0]),
+    )
+    if len(need) == 0:
+        return out
     slow = not info.seekable if exact is None else exact
-    if slow and exact is None: warn_slow()
-    if Path(path).is_dir(): got = read_files([image_files(path)[i] for i in need])
-    else: got = (walk if slow else fetch_or_walk)(path, need)
-    if len(got) != len(need): raise VideoError(f"{path}: fewer frames than it claims. Encode it again.")
-    if got.shape[1:] != out.shape[1:]: raise VideoError(f"{path}: not the size it claims. Encode it again.")
+    if slow and exact is None:
+        warn_slow()
+    if Path(path).is_dir():
+        got = read_files([image_files(path)[i] for i in need])
+    else:
+        got = (walk if slow else fetch_or_walk)(path, need)
+    if len(got) != len(need):
+        raise VideoError(f"{path}: fewer frames than it claims. Encode it again.")
+    if got.shape[1:] != out.shape[1:]:
+        raise VideoError(f"{path}: not the size it claims. Encode it again.")
     out[want >= 0] = got[np.searchsorted(need, want[want >= 0])]
     return out
 
@@ -315,13 +413,16 @@ def verify(
     "Decode a whole video; `VideoError` at any damage, and where jumping gives other frames than walking."
     info = probe(path)
     if Path(path).is_dir():
-        for start in range(0, info.frames, 16): read_frames(path, range(start, min(start + 16, info.frames)))
+        for start in range(0, info.frames, 16):
+            read_frames(path, range(start, min(start + 16, info.frames)))
         return info
     picks = np.random.default_rng(info.frames).permutation(info.frames)[:samples]
     kept, n = {}, 0
     for n, frame in enumerate(decode(path, strict=True), 1):
-        if n - 1 in picks: kept[n - 1] = frame
-    if n != info.frames: raise VideoError(f"{path}: {n} of {info.frames} frames decode. Download it again.")
+        if n - 1 in picks:
+            kept[n - 1] = frame
+    if n != info.frames:
+        raise VideoError(f"{path}: {n} of {info.frames} frames decode. Download it again.")
     for i, frame in zip(picks, fetch(path, picks) if info.seekable else ()):
         if np.abs(frame.astype(int) - kept[i]).mean() > 1:
             raise VideoError(f"{path}: jumping to frame {i} gives another one. Encode it again.")
@@ -336,8 +437,12 @@ def clip_indices(
 ) -> np.ndarray:  # int (frames,)
     "A clip around `center`. Short videos: a smaller stride; if even 1 is too much, the last frame repeats."
     for s in range(stride, 0, -1):
-        most, least = center // s, frames - 1 - (n_frames - 1 - center) // s  # frames before the centre
-        if least <= most: return center + s * (np.arange(frames) - min(max(frames // 2, least), most))
+        most, least = (
+            center // s,
+            frames - 1 - (n_frames - 1 - center) // s,
+        )  # frames before the centre
+        if least <= most:
+            return center + s * (np.arange(frames) - min(max(frames // 2, least), most))
     return np.minimum(np.arange(frames), n_frames - 1)
 
 # %% ../nbs/01_video.ipynb #37bed902
