@@ -202,6 +202,7 @@ def curves_figure(
     strict: bool = False,
 ):  # matplotlib figure
     "f-mAP and v-mAP over the threshold with bootstrap bands, and the confusion matrix."
+    import matplotlib.pyplot as plt
 
     scores, draws = summarise(records, len(names), strict), bootstrap(records, len(names), strict)
     fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
@@ -235,6 +236,7 @@ def worst_figure(
     stride: int = 2,
 ):  # matplotlib figure
     "Eight frames of one video with prediction (orange) and truth (white outline)."
+    import matplotlib.pyplot as plt
 
     pixels, truth, _ = cut(video, size, short)
     tinted = overlay(
@@ -280,6 +282,7 @@ def write_evaluation(
     bar: bool = True,
 ) -> tuple:  # per-class table, summary
     "Write *_per_class.csv and *_summary.json; act: detections.csv; paper and strict: videos.csv, curves and worst-*.png."
+    import matplotlib.pyplot as plt
 
     out, how = Path(out), (about["short"], about["frames"], about["stride"])
     size = None if protocol == "act" else tuple(about["size"])

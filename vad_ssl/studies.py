@@ -352,6 +352,7 @@ def figure(
     metrics: tuple = ("f_map_50", "v_map_50"),
 ):  # matplotlib figure
     "Every run as a dot, seeds joined, means as bars."
+    import matplotlib.pyplot as plt
     import seaborn as sns
 
     rows = list(dict.fromkeys(scores.row))
