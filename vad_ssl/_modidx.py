@@ -620,4 +620,11 @@ d = { 'settings': { 'branch': 'main',
                              'vad_ssl.vos.vos_parts': ('vos.html#vos_parts', 'vad_ssl/vos.py'),
                              'vad_ssl.vos.vos_picture': ('vos.html#vos_picture', 'vad_ssl/vos.py'),
                              'vad_ssl.vos.vos_study': ('vos.html#vos_study', 'vad_ssl/vos.py'),
-                             'vad_ssl.vos.with_animation': ('vos.html#with_animation', 'vad_ssl/vos.py')}}}
+                             'vad_ssl.vos.with_animation': ('vos.html#with_animation', 'vad_ssl/vos.py')},
+            'vad_ssl.window': { 'vad_ssl.window.Window': ('window.html#window', 'vad_ssl/window.py'),
+                                'vad_ssl.window.Window.boxes_back': ('window.html#window.boxes_back', 'vad_ssl/window.py'),
+                                'vad_ssl.window.Window.frames': ('window.html#window.frames', 'vad_ssl/window.py'),
+                                'vad_ssl.window.Window.maps_back': ('window.html#window.maps_back', 'vad_ssl/window.py'),
+                                'vad_ssl.window.Window.masks': ('window.html#window.masks', 'vad_ssl/window.py'),
+                                'vad_ssl.window._cut': ('window.html#_cut', 'vad_ssl/window.py'),
+                                'vad_ssl.window.window': ('window.html#window', 'vad_ssl/window.py')}}}
