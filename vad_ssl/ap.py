@@ -6,7 +6,7 @@
 __all__ = ['BOX', 'FRAME', 'TUBE', 'COLUMNS', 'precision_recall', 'average_precision', 'match', 'frame_ap', 'Track', 'tracks_of',
            'tube_iou', 'suppress', 'video_ap', 'soft_nms', 'mask_tubes', 'write_table', 'read_table', 'truth_table']
 
-# %% ../nbs/42_ap.ipynb #3c7367f9
+# %% ../nbs/42_ap.ipynb #69fee85e
 import warnings
 from collections import defaultdict
 from pathlib import Path
@@ -19,7 +19,7 @@ from scipy import ndimage
 from .data import Video
 from .files import TableError, box_iou, mask_box, write_csv
 
-# %% ../nbs/42_ap.ipynb #98947ac6
+# %% ../nbs/42_ap.ipynb #8b7091f7
 def precision_recall(
     hit: np.ndarray,  # which detections are right, best score first, bool (n,)
     n_truth: int,  # true boxes (or tubes)
@@ -41,7 +41,7 @@ def average_precision(
     height = (p[1:] + p[:-1]) / 2
     return (np.diff(r) * height).sum()
 
-# %% ../nbs/42_ap.ipynb #732e593b
+# %% ../nbs/42_ap.ipynb #5ddc68cf
 BOX = ["x1", "y1", "x2", "y2"]  # inclusive pixels
 FRAME = ["video", "label", "frame"]
 TUBE = ["video", "label", "tube"]
@@ -72,7 +72,7 @@ def _check(
         if bad.any():
             raise TableError(f"{source}: row {bad.argmax()} has no finite {c}. Correct it.")
 
-# %% ../nbs/42_ap.ipynb #e57b8274
+# %% ../nbs/42_ap.ipynb #743fbc98
 def match(
     det: np.ndarray,  # detection of every candidate pair, numbered best first, (pairs,)
     gt: np.ndarray,  # true box (or tube) of the pair; of equal overlaps the lower wins, (pairs,)
@@ -91,7 +91,7 @@ def match(
             taken.add(g)
     return hit
 
-# %% ../nbs/42_ap.ipynb #ac7f2f61
+# %% ../nbs/42_ap.ipynb #23ee1444
 def _pairs(left: pd.DataFrame, right: pd.DataFrame, on: list[str]) -> np.ndarray:
     "Row numbers (2, pairs) of the rows of two tables that agree in `on`."
     if not len(left) or not len(right):
@@ -118,7 +118,7 @@ def _class_ap(
         )
     return pd.Series(ap, dtype=float, name="ap")
 
-# %% ../nbs/42_ap.ipynb #7c07fd85
+# %% ../nbs/42_ap.ipynb #f447e7b9
 def frame_ap(
     detections: pd.DataFrame,  # columns video, label, frame, score, x1, y1, x2, y2
     truth: pd.DataFrame,  # the same without score
@@ -135,7 +135,7 @@ def frame_ap(
     hit = match(i, j, box_iou(boxes[i], true_boxes[j]), len(ranked), iou)
     return _class_ap(ranked.label.to_numpy(), hit, truth.label.to_numpy())
 
-# %% ../nbs/42_ap.ipynb #4d8e81b4
+# %% ../nbs/42_ap.ipynb #a446bd1a
 class Track(NamedTuple):
     "One tube of a table."
 
@@ -167,20 +167,21 @@ def tracks_of(
         found.append(Track(*key, frame[rows[0]], boxes[rows], score[rows].mean()))
     return found
 
-# %% ../nbs/42_ap.ipynb #70662bd9
+# %% ../nbs/42_ap.ipynb #a449b1a1
 def tube_iou(
     a: Track,  # anything with `start` and `boxes`
     b: Track,
 ) -> float:
     "Sum of the box overlaps over shared frames, divided by all frames of both."
     start = max(a.start, b.start)
-    end = min(a.start + len(a.boxes), b.start + len(b.boxes))
-    shared = max(end - start, 0)
+    shared = min(a.start + len(a.boxes), b.start + len(b.boxes)) - start
+    if shared <= 0:
+        return 0.0
     boxes = [t.boxes[start - t.start :][:shared] for t in (a, b)]
     n = len(a.boxes) + len(b.boxes) - shared
     return box_iou(*boxes).sum() / n
 
-# %% ../nbs/42_ap.ipynb #51b0cd48
+# %% ../nbs/42_ap.ipynb #81df1543
 def suppress(
     group: list,  # what each thing belongs to, best thing first, (n,)
     overlap,  # i, j -> overlap of thing i with the things j, (len(j),)
@@ -198,7 +199,7 @@ def suppress(
             kept[place].append(i)
     return weight
 
-# %% ../nbs/42_ap.ipynb #e9573a59
+# %% ../nbs/42_ap.ipynb #9a6f50e6
 def _stay(
     tracks: list[Track],  # best first
     limit: float,  # overlap up to which both may stay
@@ -230,7 +231,7 @@ def video_ap(
     hit = match(i, j, overlap, len(found), iou)
     return _class_ap([t.label for t in found], hit, [t.label for t in true])
 
-# %% ../nbs/42_ap.ipynb #b0eb23a5
+# %% ../nbs/42_ap.ipynb #8b9a0713
 def soft_nms(
     detections: pd.DataFrame,  # columns video, label, frame, score, x1, y1, x2, y2
     limit: float = 0.6,  # overlap from which a score is lowered
@@ -243,7 +244,7 @@ def soft_nms(
     weight = suppress(frames, lambda i, kept: box_iou(boxes[i], boxes[kept]), limit)
     return detections.assign(score=detections.score * weight[np.argsort(ranked.index)])
 
-# %% ../nbs/42_ap.ipynb #9d35414a
+# %% ../nbs/42_ap.ipynb #06c0b31e
 def mask_tubes(
     prob: np.ndarray,  # foreground probability, (t, h, w)
     scores: np.ndarray,  # class scores of the video, (classes,)
@@ -254,20 +255,20 @@ def mask_tubes(
 ) -> pd.DataFrame:  # columns video, label, tube, frame, score, x1, y1, x2, y2
     "Tubes of a mask detector: parts connected in space and time."
     prob, scores = np.asarray(prob), np.asarray(scores)
-    best = np.argsort(-scores, kind="stable")[:top]
     part, _ = ndimage.label(prob >= threshold, np.ones((3, 3, 3)))
-    rows = []
+    tubes = []
     for k, (times, *_) in enumerate(ndimage.find_objects(part)):
         tube = part[times] == k + 1
         if tube.sum() < min_area * tube.size:
             continue
         inside = prob[times][tube].mean(dtype=float)
-        boxes = list(enumerate(mask_box(tube).tolist(), times.start))
-        for c in best:
-            rows += [(video, c, k, f, scores[c] * inside, *box) for f, box in boxes]
+        boxes = mask_box(tube).tolist()
+        tubes += [(k, f, inside, *box) for f, box in enumerate(boxes, times.start)]
+    best = np.argsort(-scores, kind="stable")[:top]
+    rows = [(video, c, k, f, scores[c] * p, *box) for c in best for k, f, p, *box in tubes]
     return pd.DataFrame(rows, columns=COLUMNS)
 
-# %% ../nbs/42_ap.ipynb #8498753e
+# %% ../nbs/42_ap.ipynb #e9c3fa1c
 def write_table(
     table: pd.DataFrame,  # detections, or truth (no column score)
     path: str | Path,  # .csv
@@ -303,7 +304,7 @@ def read_table(
         table["label"] = table.label.map({name: k for k, name in enumerate(names)})
     return table
 
-# %% ../nbs/42_ap.ipynb #1fa329f7
+# %% ../nbs/42_ap.ipynb #7149f111
 def truth_table(
     videos: list[Video],  # annotated with boxes
 ) -> pd.DataFrame:  # columns video, label, tube, frame, x1, y1, x2, y2
