@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tempfile
 
-from vad_ssl.records import Tube, Video, class_names, length, read, trim, truth_mask
+from vad_ssl.records import Tube, Video, class_names, data_key, length, read, trim, truth_mask
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +128,23 @@ def test_a_trimmed_record_begins_where_the_action_begins_and_reads_the_same_fram
     np.testing.assert_array_equal(read(cut, range(16)), read(video, range(4, 20)))
     assert truth_mask(cut, range(16), 48, 64).any((1, 2)).all()
     assert trim(replace(video, tubes=())).n_frames == 24
+
+
+def test_the_key_changes_with_every_box_class_and_file_and_with_nothing_else(setup_1):
+    tube = setup_1.tube
+    video = setup_1.video
+    stripped = replace(video, tubes=(), action="", label=-1)
+    tube = video.tubes[0]
+    moved = replace(video, tubes=(replace(tube, boxes=tube.boxes + [1, 0, 0, 0]),))
+    others = [
+        stripped,
+        moved,
+        replace(video, tubes=(replace(tube, start=tube.start + 1),)),
+        replace(video, label=video.label + 1),
+        replace(video, path=Path("elsewhere.avi")),
+        replace(video, tubes=(replace(tube, masks=lambda k: np.eye(4) > 0),)),
+    ]
+    keys = {data_key([v]) for v in (video, *others)}
+    assert len(keys) == 1 + len(others) and data_key([replace(video)]) in keys
+    assert data_key([video, stripped]) == data_key([stripped, video]) != data_key([video])
+    assert data_key([stripped]) == data_key([replace(moved, tubes=(), action="", label=-1)])
