@@ -113,7 +113,7 @@ def read_manifest(
     unlabelled = [strip(known[n]) for n in table.name[table.subset == "unlabelled"]]
     return labelled, unlabelled
 
-# %% ../nbs/06_split.ipynb #302d9ae1
+# %% ../nbs/06_split.ipynb #c266c430
 def _centres(video: Video, labelled: bool) -> np.ndarray:
     "Frames that may stand in the middle: annotated ones, where labels may be used."
     n = length(video)
