@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from vad_ssl.consistency import check_maps, js_divergence, l2_consistency
+from vad_ssl.consistency import fixed_maps, js_divergence, l2_consistency
 
 
 @pytest.fixture
@@ -21,31 +21,36 @@ def setup_1():
                 if v > 0:
                     total += v * math.log(v / m) / 2
         return total
+    return SimpleNamespace(naive_jsd=naive_jsd)
 
 
+@pytest.fixture
+def setup_2():
     g = torch.Generator().manual_seed(0)
     feat1, feat2 = torch.randn(2, 4, 9, 24, generator=g)
-    return SimpleNamespace(naive_jsd=naive_jsd, g=g, feat1=feat1, feat2=feat2)
+    return SimpleNamespace(g=g, feat1=feat1, feat2=feat2)
 
 
 def test_the_divergence_worked_by_hand():
-    logits = lambda *p: torch.tensor([p]).clamp(min=1e-30).log()
-    assert js_divergence(logits(1, 0), logits(0.5, 0.5)).item() == pytest.approx(0.2158, abs=1e-4)
-    assert js_divergence(logits(1, 0), logits(0, 1)).item() == pytest.approx(math.log(2), abs=1e-6)
+    sure, torn, other = (
+        torch.tensor([p]).clamp(min=1e-30).log() for p in ([1.0, 0], [0.5, 0.5], [0, 1.0])
+    )
+    assert js_divergence(sure, torn).item() == pytest.approx(0.2158, abs=1e-4)
+    assert js_divergence(sure, other).item() == pytest.approx(math.log(2), abs=1e-6)
 
 
-def test_the_divergence_agrees_with_the_naive_loop(setup_1):
+def test_the_divergence_agrees_with_the_naive_loop(setup_1, setup_2):
     naive_jsd = setup_1.naive_jsd
-    feat1 = setup_1.feat1
-    feat2 = setup_1.feat2
+    feat1 = setup_2.feat1
+    feat2 = setup_2.feat2
     pairs = zip(feat1.softmax(-1).flatten(0, 1).tolist(), feat2.softmax(-1).flatten(0, 1).tolist())
     slow = [naive_jsd(p, q) for p, q in pairs]
     assert js_divergence(feat1, feat2).item() == pytest.approx(sum(slow) / len(slow), rel=1e-5)
 
 
-def test_the_divergence_is_symmetric_zero_for_equal_views_and_never_above_ln_2(setup_1):
-    feat1 = setup_1.feat1
-    feat2 = setup_1.feat2
+def test_the_divergence_is_symmetric_zero_for_equal_views_and_never_above_ln_2(setup_2):
+    feat1 = setup_2.feat1
+    feat2 = setup_2.feat2
     assert js_divergence(feat1, feat2) == pytest.approx(js_divergence(feat2, feat1).item(), rel=1e-6)
     assert js_divergence(feat1, feat1) == 0
     far = 1e4 * torch.eye(24)
@@ -59,9 +64,9 @@ def test_the_gradient_of_the_divergence_is_finite_even_for_certain_and_opposite_
         assert p.grad.isfinite().all()
 
 
-def test_in_bfloat16_close_views_stay_close_to_zero_and_never_below(setup_1):
-    feat1 = setup_1.feat1
-    feat2 = setup_1.feat2
+def test_in_bfloat16_close_views_stay_close_to_zero_and_never_below(setup_2):
+    feat1 = setup_2.feat1
+    feat2 = setup_2.feat2
     near = feat1 + 0.01 * feat2
     full, low = js_divergence(feat1, near), js_divergence(feat1.bfloat16(), near.bfloat16())
     assert low.dtype == torch.bfloat16 and 0 <= low < 3 * full + 1e-4
@@ -92,52 +97,39 @@ def test_features_of_a_detector_become_one_distribution_a_place():
 
 
 def test_two_pixels_worked_by_hand():
-    one, two = (torch.tensor(v).view(1, 1, 1, 1, 2) for v in ([0.9, 0.2], [0.5, 0.2]))
+    one, two, weight = (
+        torch.tensor(v).view(1, 1, 1, 1, 2) for v in ([0.9, 0.2], [0.5, 0.2], [0.5, 1.0])
+    )
     assert l2_consistency(one, two).item() == pytest.approx(0.08)  # (0.4 ** 2 + 0) / 2
-    assert l2_consistency(one, two, torch.tensor([0.5, 1.0]).view_as(one)).item() == pytest.approx(0.04)
+    assert l2_consistency(one, two, weight).item() == pytest.approx(0.04)
 
 
 def test_the_loss_agrees_with_a_loop_over_pixels():
     a, b, m = torch.rand(3, 2, 1, 3, 4, 5, generator=torch.Generator().manual_seed(0))
-    slow = (
-        sum(w * (u - v) ** 2 for u, v, w in zip(*(x.flatten().tolist() for x in (a, b, m)))) / a.numel()
-    )
+    pixels = zip(*(x.flatten().tolist() for x in (a, b, m)))
+    slow = sum(w * (u - v) ** 2 for u, v, w in pixels) / a.numel()
     assert l2_consistency(a, b, m).item() == pytest.approx(slow, rel=1e-5)
 
 
 def test_a_weighted_mean_agrees_with_published_numbers():
-    r = np.random.default_rng(1)
-    a, b, w = (
-        torch.from_numpy(x.astype("float32"))
-        for x in (
-            r.standard_normal((3, 1, 8, 6, 6)),
-            r.standard_normal((3, 1, 8, 6, 6)),
-            r.random((3, 1, 8, 6, 6)),
-        )
-    )
+    r, shape = np.random.default_rng(1), (3, 1, 8, 6, 6)
+    drawn = r.standard_normal(shape), r.standard_normal(shape), r.random(shape)
+    a, b, w = (torch.from_numpy(x.astype("float32")) for x in drawn)
     assert l2_consistency(a, b, w).item() == pytest.approx(1.0746166706, rel=1e-5)
 
 
 def test_a_perfectly_equivariant_detector_pays_nothing():
     maps = torch.rand(3, 1, 4, 8, 10)
-    view = random_view(3, flip=1.0)
-    assert (
-        l2_consistency(maps, invert(view, maps.flip(-1))[0]) == 0
-    )  # the mirrored answer to the mirrored clip
-    assert (
-        l2_consistency(maps, maps.flip(-1)) > 0.05
-    )  # without the inverse, being right would be punished
+    mirrored = maps.flip(-1)  # the mirrored answer to the mirrored clip
+    assert l2_consistency(maps, invert(random_view(3, flip=1.0), mirrored)[0]) == 0
+    assert l2_consistency(maps, mirrored) > 0.05  # without the inverse, being right would be punished
 
 
 def test_the_gradient_pulls_both_views_together():
-    a, b = (
-        torch.full((1, 1, 1, 2, 2), 0.8, requires_grad=True),
-        torch.full((1, 1, 1, 2, 2), 0.3, requires_grad=True),
-    )
+    a, b = (torch.full((1, 1, 1, 2, 2), p, requires_grad=True) for p in (0.8, 0.3))
     l2_consistency(a, b).backward()
-    assert (a.grad > 0).all() and torch.equal(
-        a.grad, -b.grad
-    )  # descent lowers the higher and raises the lower
+    assert (a.grad > 0).all()  # descent lowers the higher ...
+    assert torch.equal(a.grad, -b.grad)  # ... and raises the lower
 
 
 def test_a_mask_without_the_channel_axis_is_refused():
@@ -146,12 +138,19 @@ def test_a_mask_without_the_channel_axis_is_refused():
 
 
 def test_what_is_no_localisation_map_is_refused_by_shape_and_by_type():
-    check_maps(torch.zeros(2, 1, 3, 4, 4), torch.ones(2, 1, 3, 4, 4))
     for bad in (torch.zeros(2, 3, 4, 4), torch.zeros(2, 2, 3, 4, 4), np.zeros((2, 1, 3, 4, 4)), None):
         with pytest.raises(ValueError, match="localisation map"):
-            check_maps(bad)
+            fixed_maps(bad)
     with pytest.raises(ValueError, match="differ in shape"):
-        check_maps(torch.zeros(2, 1, 3, 4, 4), torch.zeros(2, 1, 3, 4, 5))
+        fixed_maps(torch.zeros(2, 1, 3, 4, 4), torch.zeros(2, 1, 3, 4, 5))
+
+
+def test_fixed_maps_carry_no_gradient_and_keep_or_gain_precision():
+    x = torch.rand(2, 1, 3, 4, 4, requires_grad=True)
+    for dtype, computed in ((torch.bfloat16, torch.float32), (torch.float64, torch.float64)):
+        one, two = fixed_maps(x.to(dtype), x.to(dtype))
+        assert one.dtype == computed and not two.requires_grad
+    assert torch.equal(fixed_maps(x)[0], x)
 
 
 def test_on_probabilities_confident_pixels_are_left_in_peace():

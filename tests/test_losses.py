@@ -29,9 +29,8 @@ def test_spread_loss_agrees_with_the_naive_loop(setup_1):
     g = torch.Generator().manual_seed(0)
     act, target = torch.rand(5, 24, generator=g), torch.randint(24, (5,), generator=g)
     for margin in (0.2, 0.9):
-        assert spread_loss(act, target, margin).item() == pytest.approx(
-            naive_spread(act, target, margin), rel=1e-5
-        )
+        slow = naive_spread(act, target, margin)
+        assert spread_loss(act, target, margin).item() == pytest.approx(slow, rel=1e-5)
 
 
 def test_a_confident_right_answer_costs_nothing_and_moves_nothing():
@@ -67,37 +66,39 @@ def test_dice_agrees_with_published_numbers():
     def reference(seed, shape, foreground):
         r = np.random.default_rng(seed)
         logits = (r.standard_normal(shape) * 2).astype("float32")
-        return torch.from_numpy(logits), torch.from_numpy(
-            (r.random(shape) < foreground).astype("float32")
-        )
+        truth = (r.random(shape) < foreground).astype("float32")
+        return dice_loss(torch.from_numpy(logits), torch.from_numpy(truth)).item()
 
 
-    assert dice_loss(*reference(61, (1, 1, 4, 8, 8), 0.3)).item() == pytest.approx(
-        0.6608340740, rel=1e-5
-    )
-    assert dice_loss(*reference(62, (3, 1, 8, 16, 16), 0.2)).item() == pytest.approx(
-        0.7171867490, rel=1e-5
-    )
-    assert dice_loss(*reference(63, (2, 1, 8, 16, 16), 0.0)).item() == pytest.approx(
-        0.9995074868, rel=1e-5
-    )
+    assert reference(61, (1, 1, 4, 8, 8), 0.3) == pytest.approx(0.6608340740, rel=1e-5)
+    assert reference(62, (3, 1, 8, 16, 16), 0.2) == pytest.approx(0.7171867490, rel=1e-5)
+    assert reference(63, (2, 1, 8, 16, 16), 0.0) == pytest.approx(0.9995074868, rel=1e-5)
 
 
-def test_dice_per_clip_notices_the_small_actor_that_dice_per_batch_forgets():
+@pytest.fixture
+def setup_2():
     big, small = torch.zeros(1, 1, 1, 20, 20), torch.zeros(1, 1, 1, 20, 20)
     big[..., 2:18, 2:18] = 1
     small[..., 9:12, 9:12] = 1
     truth = torch.cat([big, small])
     found = torch.cat([big, torch.zeros_like(small)]) * 200 - 100
+    return SimpleNamespace(big=big, small=small, truth=truth, found=found)
+
+
+def test_dice_per_clip_notices_the_small_actor_that_dice_per_batch_forgets(setup_2):
+    truth = setup_2.truth
+    found = setup_2.found
     assert dice_loss(found, truth) < 0.02 and dice_loss(found, truth, per_clip=True) > 0.4
 
 
-def test_per_clip_and_per_batch_agree_for_one_clip():
+def test_per_clip_and_per_batch_agree_for_one_clip(setup_2):
+    truth = setup_2.truth
     logits, truth = torch.randn(1, 1, 3, 5, 7), torch.ones(1, 1, 3, 5, 7)
     assert dice_loss(logits, truth) == dice_loss(logits, truth, per_clip=True)
 
 
-def test_losses_are_finite_where_everything_is_empty_or_full():
+def test_losses_are_finite_where_everything_is_empty_or_full(setup_2):
+    truth = setup_2.truth
     for value in (-100.0, 0.0, 100.0):
         for truth in (torch.zeros(2, 1, 3, 4, 5), torch.ones(2, 1, 3, 4, 5)):
             logits = torch.full_like(truth, value).requires_grad_()
@@ -106,7 +107,8 @@ def test_losses_are_finite_where_everything_is_empty_or_full():
             assert loss.isfinite() and logits.grad.isfinite().all()
 
 
-def test_bfloat16_works_and_the_gradient_reaches_every_pixel():
+def test_bfloat16_works_and_the_gradient_reaches_every_pixel(setup_2):
+    truth = setup_2.truth
     logits = torch.zeros(2, 1, 3, 4, 5, dtype=torch.bfloat16, requires_grad=True)
     truth = torch.zeros(2, 1, 3, 4, 5)
     truth[:, :, :, 1:3, 1:3] = 1

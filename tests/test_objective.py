@@ -1,183 +1,261 @@
 "Generated from nbs/25_objective.ipynb: change the notebook, then `make export`."
 from types import SimpleNamespace
 from vad_ssl.detector import small_detector
-from vad_ssl.views import View
+from vad_ssl.losses import growing_margin
+from vad_ssl.losses import localisation_loss
+from vad_ssl.losses import spread_loss
+from vad_ssl.views import strong_view
+from vad_ssl.views import weak_view
 import pytest
 import torch
 
 from vad_ssl.objective import (
+    Method,
     Progress,
+    SEMI_SUPERVISED,
+    SUPERVISED,
     Seen,
     consistency_losses,
     join,
+    labelled_losses,
+    ramped,
     see,
     semi_supervised_step,
+    some_of,
     supervised_step,
+    visible,
 )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def setup_1():
+    def toy_batch(b=2, size=24, classes=3, seed=0):
+        "Noise with a bright square that moves to the right; the square is the action."
+        g = torch.Generator().manual_seed(seed)
+        clip = 0.5 * torch.rand(b, 3, 8, size, size, generator=g)
+        mask = torch.zeros(b, 1, 8, size, size)
+        for i in range(b):
+            for k in range(8):
+                mask[i, :, k, 6:16, 2 + 2 * i + k : 10 + 2 * i + k] = 1
+        label = torch.arange(b) % classes
+        return {"clip": (clip + 0.5 * mask).clamp(max=1), "mask": mask, "label": label}
+
+
+    lab = toy_batch()
+    unl = {"clip": toy_batch(3, seed=1)["clip"]}
+    return SimpleNamespace(toy_batch=toy_batch, lab=lab, unl=unl)
+
+
+@pytest.fixture(scope="module")
+def setup_2():
     torch.manual_seed(0)
     model = small_detector(3, width=8)
     return SimpleNamespace(model=model)
 
 
+def test_labelled_clips_come_first_and_the_others_have_no_label(setup_1):
+    lab = setup_1.lab
+    unl = setup_1.unl
+    clips, labels = join(lab, unl)
+    assert clips.shape == (5, 3, 8, 24, 24)
+    assert labels.tolist() == [0, 1, -1, -1, -1]
+    assert join(lab, None)[1] is lab["label"]
+
+
 @pytest.fixture
-def setup_2():
-    def toy_batch(b=2, size=24, classes=3, seed=0):
-        "Noise with a bright square that moves to the right; the square is the action."
-        g = torch.Generator().manual_seed(seed)
-        clip, mask = (
-            0.5 * torch.rand(b, 3, 8, size, size, generator=g),
-            torch.zeros(b, 1, 8, size, size),
-        )
-        label = torch.arange(b) % classes
-        for i in range(b):
-            for k in range(8):
-                mask[i, :, k, 6:16, 2 + 2 * i + k : 10 + 2 * i + k] = 1
-        return {"clip": (clip + 0.5 * mask).clamp(max=1), "mask": mask, "label": label}
-
-
-    labelled, unlabelled = toy_batch(), {"clip": toy_batch(3, seed=1)["clip"]}
+def setup_3():
     progress = Progress(5, 10)
-    still = lambda b, size: View(
-        *(torch.zeros(b, dtype=torch.bool),) * 2,
-        torch.ones(b),
-        torch.zeros(b, 2, dtype=torch.long),
-        torch.ones(b, 3),
-        torch.zeros(b, 3),
-        torch.zeros(b),
-    )
-    return SimpleNamespace(toy_batch=toy_batch, labelled=labelled, unlabelled=unlabelled, progress=progress, still=still)
 
 
-def test_every_term_of_the_paper_is_logged_by_name(setup_1, setup_2):
-    model = setup_1.model
-    labelled = setup_2.labelled
-    unlabelled = setup_2.unlabelled
-    progress = setup_2.progress
-    losses = semi_supervised_step(model, labelled, unlabelled, progress)
+    def still(b, size):
+        "A view that changes nothing."
+        return weak_view(b)._replace(flip=torch.zeros(b, dtype=torch.bool))
+    return SimpleNamespace(progress=progress, still=still)
+
+
+def test_a_weight_grows_over_the_warmup_and_then_stays():
+    assert ramped(0.1, Progress(0, 10), 0.0) == 0.1
+    grows = [ramped(30, Progress(epoch, 10), 0.4) for epoch in (0, 2, 4, 9)]
+    assert grows[0] < 1 < grows[1] < grows[2] == grows[3] == 30
+
+
+def test_the_choice_is_the_networks_own_after_epoch_11_of_100_or_1_1_of_10():
+    unknown = torch.tensor([1, -1])
+    for early, late in ((Progress(10.9, 100), Progress(11, 100)), (Progress(1, 10), Progress(1.1, 10))):
+        assert visible(unknown, 3, early, 0.11).tolist() == [[False, True, False], [True] * 3]
+        assert visible(unknown, 3, late, 0.11).tolist() == [[False, True, False], [False] * 3]
+
+
+def test_some_of_the_clips_keep_their_views_and_their_answers(setup_1, setup_2):
+    unl = setup_1.unl
+    model = setup_2.model
+    seen = see(model, unl["clip"], torch.tensor([-1, -1, -1]), Progress(0, 10))
+    two = some_of(seen, torch.tensor([2, 0]))
+    assert torch.equal(two.outs[1].logits, seen.outs[1].logits[[2, 0]])
+    assert torch.equal(two.views[0].flip, seen.views[0].flip[[2, 0]])
+    assert some_of(seen, torch.tensor([True, False, False])).outs[0].activations.shape == (1, 3)
+    assert some_of(seen.views[0], slice(2)).flip.shape == (2,)
+
+
+def test_labelled_losses_are_the_mean_over_both_views_of_those_of_chapter_21(setup_1, setup_2, setup_3):
+    lab = setup_1.lab
+    model = setup_2.model
+    progress = setup_3.progress
+    still = setup_3.still
+    losses = supervised_step(model, lab, None, progress, views=(still, still))
+    out = model(lab["clip"], torch.nn.functional.one_hot(lab["label"], 3).bool())
+    spread = spread_loss(out.activations, lab["label"], growing_margin(5, 5))
+    assert losses["spread"].item() == pytest.approx(spread.item(), rel=1e-5)
+    place = localisation_loss(out.logits, lab["mask"])
+    assert losses["localisation"].item() == pytest.approx(place.item(), rel=1e-4)
+
+
+def test_every_term_of_the_paper_is_logged_by_name(setup_1, setup_2, setup_3):
+    lab = setup_1.lab
+    unl = setup_1.unl
+    model = setup_2.model
+    progress = setup_3.progress
+    losses = semi_supervised_step(model, lab, unl, progress)
     assert list(losses) == ["spread", "localisation", "class consistency", "place consistency"]
     assert all(loss.shape == () and loss.isfinite() and loss >= 0 for loss in losses.values())
 
 
-def test_without_consistency_the_supervised_losses_remain(setup_1, setup_2):
-    model = setup_1.model
-    labelled = setup_2.labelled
-    unlabelled = setup_2.unlabelled
-    progress = setup_2.progress
-    still = setup_2.still
-    plain = supervised_step(model, labelled, None, progress, views=(still, still))
-    semi = semi_supervised_step(model, labelled, unlabelled, progress, views=(still, still), lam=0.0)
+def test_without_consistency_the_supervised_losses_remain(setup_1, setup_2, setup_3):
+    lab = setup_1.lab
+    unl = setup_1.unl
+    model = setup_2.model
+    progress = setup_3.progress
+    still = setup_3.still
+    plain = supervised_step(model, lab, None, progress, views=(still, still))
+    semi = semi_supervised_step(model, lab, unl, progress, views=(still, still), lam=0.0)
     for name in plain:
         assert semi[name].item() == pytest.approx(plain[name].item(), rel=1e-5)
     assert semi["place consistency"] == semi["class consistency"] == 0
 
 
-def test_the_weights_are_those_of_eqs_8_and_9(setup_1, setup_2):
-    model = setup_1.model
-    labelled = setup_2.labelled
-    unlabelled = setup_2.unlabelled
-    progress = setup_2.progress
+def test_the_weights_are_those_of_eqs_8_and_9(setup_1, setup_2, setup_3):
+    lab = setup_1.lab
+    unl = setup_1.unl
+    model = setup_2.model
+    progress = setup_3.progress
     torch.manual_seed(1)
-    bare = consistency_losses(see(model, *join(labelled, unlabelled), progress), progress)
+    bare = consistency_losses(see(model, *join(lab, unl), progress), progress)
     torch.manual_seed(1)
-    losses = semi_supervised_step(model, labelled, unlabelled, progress)
-    assert losses["class consistency"].item() == pytest.approx(
-        0.1 * 0.3 * bare["class consistency"].item(), rel=1e-5
-    )
-    assert losses["place consistency"].item() == pytest.approx(
-        0.1 * 0.7 * bare["place consistency"].item(), rel=1e-5
-    )
+    losses = semi_supervised_step(model, lab, unl, progress)
+    for name, weight in (("class consistency", 0.1 * 0.3), ("place consistency", 0.1 * 0.7)):
+        assert losses[name].item() == pytest.approx(weight * bare[name].item(), rel=1e-5)
 
 
-def test_equal_views_cost_nothing(setup_1, setup_2):
-    model = setup_1.model
-    labelled = setup_2.labelled
-    unlabelled = setup_2.unlabelled
-    progress = setup_2.progress
-    still = setup_2.still
-    losses = semi_supervised_step(model, labelled, unlabelled, progress, views=(still, still))
+def test_equal_views_cost_nothing(setup_1, setup_2, setup_3):
+    lab = setup_1.lab
+    unl = setup_1.unl
+    model = setup_2.model
+    progress = setup_3.progress
+    still = setup_3.still
+    losses = semi_supervised_step(model, lab, unl, progress, views=(still, still))
     assert losses["place consistency"].item() == pytest.approx(0, abs=1e-10)
     assert losses["class consistency"].item() == pytest.approx(0, abs=1e-7)
 
 
-def test_hold_blocks_the_gradient_through_view_1(setup_1, setup_2):
-    model = setup_1.model
-    labelled = setup_2.labelled
-    unlabelled = setup_2.unlabelled
-    progress = setup_2.progress
-    seen = see(model, *join(labelled, unlabelled), progress)
-    one, two = (type(out)(*(x.detach().requires_grad_() for x in out)) for out in seen.outs)
+def test_hold_blocks_the_gradient_through_view_1(setup_1, setup_2, setup_3):
+    lab = setup_1.lab
+    unl = setup_1.unl
+    model = setup_2.model
+    progress = setup_3.progress
+    seen = see(model, *join(lab, unl), progress)
+    one, two = (out._replace(logits=out.logits.detach().requires_grad_()) for out in seen.outs)
     for hold in (False, True):
-        consistency_losses(Seen(seen.views, (one, two)), progress, hold=hold)[
-            "place consistency"
-        ].backward()
+        held = consistency_losses(Seen(seen.views, (one, two)), progress, hold=hold)
+        held["place consistency"].backward()
         assert (one.logits.grad is None or not one.logits.grad.any()) == hold
         assert two.logits.grad.abs().sum() > 0
         one.logits.grad = two.logits.grad = None
 
 
-def test_an_unknown_attention_names_the_choices(setup_1, setup_2):
-    model = setup_1.model
-    labelled = setup_2.labelled
-    unlabelled = setup_2.unlabelled
-    progress = setup_2.progress
+def test_an_unknown_attention_names_the_choices(setup_1, setup_2, setup_3):
+    lab = setup_1.lab
+    unl = setup_1.unl
+    model = setup_2.model
+    progress = setup_3.progress
     with pytest.raises(ValueError, match="none, variance, gradient, both"):
-        semi_supervised_step(model, labelled, unlabelled, progress, attention="hope")
+        semi_supervised_step(model, lab, unl, progress, attention="hope")
 
 
-def test_both_attentions_together_are_half_of_each(setup_1, setup_2):
-    model = setup_1.model
-    labelled = setup_2.labelled
-    unlabelled = setup_2.unlabelled
-    progress = setup_2.progress
-    seen = see(model, *join(labelled, unlabelled), progress)
-    place = lambda **how: consistency_losses(seen, progress, **how)["place consistency"].item()
-    assert place(attention="both") == pytest.approx(
-        (place(attention="variance") + place(attention="gradient")) / 2, rel=1e-5
-    )
+def test_both_attentions_together_are_half_of_each(setup_1, setup_2, setup_3):
+    lab = setup_1.lab
+    unl = setup_1.unl
+    model = setup_2.model
+    progress = setup_3.progress
+    seen = see(model, *join(lab, unl), progress)
+
+
+    def place(**how):
+        return consistency_losses(seen, progress, **how)["place consistency"].item()
+
+
+    half = (place(attention="variance") + place(attention="gradient")) / 2
+    assert place(attention="both") == pytest.approx(half, rel=1e-5)
     assert place(attention="variance", cyclic=False) != place(attention="variance")
 
 
-def test_corrupting_unlabelled_annotations_leaves_losses_and_gradients_bit_identical(setup_1, setup_2):
-    model = setup_1.model
-    toy_batch = setup_2.toy_batch
-    labelled = setup_2.labelled
-    progress = setup_2.progress
+def test_corrupting_unlabelled_annotations_leaves_losses_and_gradients_bit_identical(setup_1, setup_2, setup_3):
+    toy_batch = setup_1.toy_batch
+    lab = setup_1.lab
+    model = setup_2.model
+    progress = setup_3.progress
     results = []
     for spoil in (False, True):
         extra = dict(toy_batch(3, seed=1))
         if spoil:
-            extra["mask"], extra["label"] = 1 - extra["mask"], (extra["label"] + 1) % 3
+            extra["mask"] = 1 - extra["mask"]
+            extra["label"] = (extra["label"] + 1) % 3
         torch.manual_seed(0)
         model.zero_grad()
-        losses = semi_supervised_step(model, labelled, extra, progress)
+        losses = semi_supervised_step(model, lab, extra, progress)
         sum(losses.values()).backward()
-        results.append(
-            [loss.item() for loss in losses.values()]
-            + [p.grad.sum().item() for p in model.parameters()]
-        )
+        slopes = [p.grad.sum().item() for p in model.parameters()]
+        results.append([loss.item() for loss in losses.values()] + slopes)
     assert results[0] == results[1]
 
 
-def test_unlabelled_clips_do_reach_the_model_through_consistency(setup_1, setup_2):
-    model = setup_1.model
-    labelled = setup_2.labelled
-    unlabelled = setup_2.unlabelled
-    progress = setup_2.progress
+def test_unlabelled_clips_do_reach_the_model_through_consistency(setup_1, setup_2, setup_3):
+    lab = setup_1.lab
+    unl = setup_1.unl
+    model = setup_2.model
+    progress = setup_3.progress
     model.zero_grad()
-    losses = semi_supervised_step(model, labelled, unlabelled, progress)
+    losses = semi_supervised_step(model, lab, unl, progress)
     (losses["class consistency"] + losses["place consistency"]).backward()
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
 
 
-def test_a_batch_of_one_and_odd_sizes_work(setup_1, setup_2):
-    model = setup_1.model
-    toy_batch = setup_2.toy_batch
-    progress = setup_2.progress
+def test_a_batch_of_one_and_odd_sizes_work(setup_1, setup_2, setup_3):
+    toy_batch = setup_1.toy_batch
+    model = setup_2.model
+    progress = setup_3.progress
     for size, frames in ((24, 8), (27, 7)):
         batch = {k: v[:, :, :frames] if v.ndim == 5 else v for k, v in toy_batch(1, size).items()}
         losses = semi_supervised_step(model, batch, {"clip": batch["clip"]}, progress)
         assert sum(losses.values()).isfinite()
+
+
+def test_a_new_method_is_one_function_and_one_row(setup_1, setup_2, setup_3):
+    lab = setup_1.lab
+    unl = setup_1.unl
+    model = setup_2.model
+    progress = setup_3.progress
+    def equal_size_step(
+        model, lab, unl, progress, views=(weak_view, strong_view), lam=1.0, warmup=0.4, trust=0.11
+    ):
+        "Both views of a clip should mark the same share of it."
+        seen = see(model, *join(lab, unl), progress, views, trust)
+        one, two = (out.logits.sigmoid().mean((1, 2, 3, 4)) for out in seen.outs)
+        gap = ramped(lam, progress, warmup) * (one - two).square().mean()
+        return labelled_losses(seen, lab, progress) | {"equal size": gap}
+
+
+    options = dict(views=(weak_view, strong_view), warmup=0.4, trust=0.11)
+    for method in (SUPERVISED, SEMI_SUPERVISED, Method(equal_size_step, weight=3.0)):
+        losses = method.step(model, lab, unl, progress, lam=method.weight, **options)
+        assert sum(losses.values()).isfinite()
+        assert (len(losses) > 2) == method.unlabelled

@@ -10,21 +10,17 @@ from vad_ssl.smoothness import gradient_mask, smoothness_loss
 def setup_1():
     def naive_derivative(v):
         last = len(v) - 1
-        return (
-            [v[1] - v[0]]
-            + [(v[k + 1] - v[k - 1]) / 2 for k in range(1, last)]
-            + [v[last] - v[last - 1]]
-        )
+        inner = [(v[k + 1] - v[k - 1]) / 2 for k in range(1, last)]
+        return [v[1] - v[0], *inner, v[last] - v[last - 1]]
 
 
-    pixel = lambda *v: torch.tensor(v, dtype=torch.float32).view(1, 1, -1, 1, 1)
     maps = torch.rand(2, 1, 7, 5, 6, generator=torch.Generator().manual_seed(0))
-    return SimpleNamespace(naive_derivative=naive_derivative, pixel=pixel, maps=maps)
+    return SimpleNamespace(naive_derivative=naive_derivative, maps=maps)
 
 
-def test_the_flash_worked_by_hand(setup_1):
-    pixel = setup_1.pixel
-    mask = gradient_mask(pixel(0, 0, 0, 1, 0, 0, 0), normalise=False)
+def test_the_flash_worked_by_hand():
+    flash = torch.tensor([0.0, 0, 0, 1, 0, 0, 0]).view(1, 1, 7, 1, 1)
+    mask = gradient_mask(flash, normalise=False)
     assert mask.shape == (1, 1, 7, 1, 1)
     assert mask.flatten().tolist() == [0, 0.25, 0, 0.5, 0, 0.25, 0]
 
@@ -69,34 +65,41 @@ def test_short_clips_odd_sizes_and_low_precision(setup_1):
     maps = setup_1.maps
     for shape in ((1, 1, 1, 4, 4), (1, 1, 2, 3, 5), (2, 1, 7, 9, 12)):
         assert gradient_mask(torch.rand(shape)).shape == shape
-    assert gradient_mask(maps.bfloat16()).dtype == torch.bfloat16
+    plain = gradient_mask(maps)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(gradient_mask(maps), plain)
+    torch.testing.assert_close(gradient_mask(maps.double()).float(), plain, atol=1e-6, rtol=1e-5)
+    low = gradient_mask(maps.bfloat16())
+    assert low.dtype == torch.bfloat16 and (low.float() - plain).abs().max() < 0.05
+    bare = torch.empty(2, 1, 8, 9, 9, device="meta")  # no value is read back: a GPU never waits
+    assert gradient_mask(bare).shape == bare.shape
 
 
-def test_a_lost_frame_dominates_the_mask_of_its_clip():
+def test_a_lost_frame_dominates_the_mask_of_its_clip(setup_1):
+    maps = setup_1.maps
     x = torch.zeros(1, 1, 8, 8, 24)
     for k in range(8):
         x[0, 0, k, 2:6, k : k + 12] = 1  # one pixel a frame
     lost = x.clone()
     lost[:, :, 4] = 0
-    weight = lambda m: gradient_mask(m, normalise=False)[0, 0, 4].sum()
-    assert weight(lost) > 2 * weight(x)
+    steady, jerky = (gradient_mask(maps, normalise=False)[0, 0, 4].sum() for maps in (x, lost))
+    assert jerky > 2 * steady
 
 
 def test_the_smoothness_loss_is_a_masked_squared_error_with_the_mask_held_fixed(setup_1):
     maps = setup_1.maps
-    a, b = maps.clone().requires_grad_(), maps.roll(1, -1)
+    a, b, mask = maps.clone().requires_grad_(), maps.roll(1, -1), gradient_mask(maps)
     loss = smoothness_loss(a, b)
     loss.backward()
-    assert loss.item() == pytest.approx((gradient_mask(maps) * (maps - b) ** 2).mean().item())
-    torch.testing.assert_close(a.grad, 2 * gradient_mask(maps) * (maps - b) / maps.numel())
+    assert loss.item() == pytest.approx((mask * (maps - b) ** 2).mean().item())
+    torch.testing.assert_close(a.grad, 2 * mask * (maps - b) / maps.numel())
 
 
 def test_the_mask_of_eq_6_looks_at_view_1_alone_and_the_loss_at_both():
     a = torch.rand(1, 1, 8, 4, 4)
     assert smoothness_loss(a, a) == 0 and gradient_mask(a).max() == 1
-    assert smoothness_loss(a, a + 0.1).item() == pytest.approx(
-        0.01 * gradient_mask(a).mean().item(), rel=1e-4
-    )
+    mean = gradient_mask(a).mean().item()
+    assert smoothness_loss(a, a + 0.1).item() == pytest.approx(0.01 * mean, rel=1e-4)
 
 
 def test_constant_maps_give_no_nan():

@@ -19,9 +19,8 @@ def spread_loss(
     "Spread (margin) loss of capsule networks; VideoCapsuleNet [7] and Section 4 of the paper."
     target = target.view(-1, 1)
     if len(target) != len(activations) or not len(target):
-        raise ValueError(
-            f"{len(activations)} rows of activations but {len(target)} targets: pass one class a clip"
-        )
+        counts = f"{len(activations)} rows of activations but {len(target)} targets"
+        raise ValueError(f"{counts}: pass one class a clip")
     lead = activations.gather(1, target) - activations
     charge = (margin - lead).clamp(min=0) ** 2
     return charge.scatter(1, target, 0.0).sum(1).mean()
@@ -41,18 +40,18 @@ def dice_loss(
     logits: Tensor,  # (b, 1, t, h, w), before the sigmoid
     target: Tensor,  # (b, 1, t, h, w) in {0, 1}
     smooth: float = 1,  # added above and below the fraction
-    per_clip: bool = False,  # mean of one Dice a clip; otherwise one Dice over the whole batch, as released
+    per_clip: bool = False,  # mean of one Dice a clip; else one Dice over the batch, as released
 ) -> Tensor:  # scalar
     "Dice loss between a map and its truth; part of the localisation loss in Section 4."
     if logits.shape != target.shape:
-        raise ValueError(
-            f"logits {tuple(logits.shape)} and target {tuple(target.shape)} differ: pass one mask a map"
-        )
-    p, y = (
-        x.flatten(1) if per_clip else x.reshape(1, -1)
-        for x in (logits.sigmoid(), target.to(logits.dtype))
-    )
-    return (1 - (2 * (p * y).sum(1) + smooth) / (p.sum(1) + y.sum(1) + smooth)).mean()
+        shapes = f"logits {tuple(logits.shape)} and target {tuple(target.shape)}"
+        raise ValueError(f"{shapes} differ: pass one mask a map")
+    rows = len(logits) if per_clip else 1
+    p = logits.sigmoid().reshape(rows, -1)
+    y = target.to(logits.dtype).reshape(rows, -1)
+    shared = 2 * (p * y).sum(1) + smooth
+    dice = 1 - shared / (p.sum(1) + y.sum(1) + smooth)
+    return dice.mean()
 
 # %% ../nbs/21_losses.ipynb #e36ca827
 def localisation_loss(
@@ -61,6 +60,5 @@ def localisation_loss(
     per_clip: bool = False,  # see `dice_loss`
 ) -> Tensor:  # scalar
     r"Binary cross-entropy plus Dice: $\mathcal{L}^l_{loc}$ of Eq. 7, Section 4."
-    return F.binary_cross_entropy_with_logits(logits, target.to(logits.dtype)) + dice_loss(
-        logits, target, 1, per_clip
-    )
+    entropy = F.binary_cross_entropy_with_logits(logits, target.to(logits.dtype))
+    return entropy + dice_loss(logits, target, 1, per_clip)

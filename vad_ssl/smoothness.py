@@ -9,23 +9,22 @@ __all__ = ['gradient_mask', 'smoothness_loss']
 import torch
 from torch import Tensor
 
-from .coherence import rescale
-from .consistency import check_maps, l2_consistency
+from .coherence import min_max
+from .consistency import fixed_maps, l2_consistency
 
 # %% ../nbs/24_smoothness.ipynb #1169f963
 def gradient_mask(
     probs: Tensor,  # (b, 1, t, h, w) probabilities, t of at least 2
     normalise: bool = True,  # scale each clip's mask to [0, 1]
 ) -> Tensor:  # (b, 1, t, h, w), no gradient
-    "Gradient-smoothness attention: size of the second temporal derivative by central differences (Eq. 6)."
-    check_maps(probs)
-    with torch.no_grad(), torch.autocast(probs.device.type, enabled=False):
-        if probs.shape[2] < 2:
-            return torch.zeros_like(probs)
-        x = probs.to(torch.promote_types(probs.dtype, torch.float32)).flatten(3).squeeze(1)
-        (derivative,) = torch.gradient(torch.eye(x.shape[1], dtype=x.dtype, device=x.device), dim=0)
-        mask = (derivative @ derivative @ (x - x[:, :1])).abs_()
-        return (rescale(mask) if normalise else mask).view(probs.shape).to(probs.dtype)
+    "Gradient-smoothness attention (Eq. 6): size of the second derivative by central differences."
+    (maps,) = fixed_maps(probs)
+    if maps.shape[2] < 2:
+        return torch.zeros_like(maps).to(probs.dtype)  # a single frame has no derivative
+    (velocity,) = torch.gradient(maps, dim=2)
+    (acceleration,) = torch.gradient(velocity, dim=2)
+    mask = acceleration.abs()
+    return (min_max(mask) if normalise else mask).to(probs.dtype)
 
 # %% ../nbs/24_smoothness.ipynb #44af5a9a
 def smoothness_loss(
@@ -33,6 +32,6 @@ def smoothness_loss(
     loc2: Tensor,  # (b, 1, t, h, w) of view 2, carried back
     valid: Tensor = None,  # (b, 1, t, h, w) 1 where both views know the pixel
 ) -> Tensor:  # scalar
-    "Gradient-smoothness consistency, Eq. 5: spikes of the second derivative weight the squared error."
+    "Gradient-smoothness consistency (Eq. 5): spikes of the second derivative weight the error."
     mask = gradient_mask(loc1)
     return l2_consistency(loc1, loc2, mask if valid is None else mask * valid)
