@@ -6,14 +6,14 @@ from types import SimpleNamespace
 from vad_ssl.actors import make_actors
 from vad_ssl.ap import truth_table
 from vad_ssl.ap import write_table
-from vad_ssl.data import class_names
-from vad_ssl.data import truth_mask
 from vad_ssl.data import ucf101_24
 from vad_ssl.detector import Detection
 from vad_ssl.detector import small_detector
 from vad_ssl.predict import Sight
 from vad_ssl.predict import sight
 from vad_ssl.protocol import summarise
+from vad_ssl.records import class_names
+from vad_ssl.records import truth_mask
 from vad_ssl.video import eval_clips
 import contextlib
 import io

@@ -2,10 +2,10 @@
 from PIL import Image
 from pathlib import Path
 from types import SimpleNamespace
-from vad_ssl.data import check
-from vad_ssl.data import class_names
-from vad_ssl.data import read
 from vad_ssl.data import youtube_vos
+from vad_ssl.dev import check
+from vad_ssl.records import class_names
+from vad_ssl.records import read
 import json
 import numpy as np
 import pytest

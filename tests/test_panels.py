@@ -5,14 +5,14 @@ from vad_ssl.actors import draw_video
 from vad_ssl.capsule import ConvCapsules
 from vad_ssl.coherence import coherence_loss
 from vad_ssl.consistency import l2_consistency
-from vad_ssl.data import Tube
-from vad_ssl.data import Video
 from vad_ssl.detector import small_detector
 from vad_ssl.files import mask_box
 from vad_ssl.objective import Progress
 from vad_ssl.objective import consistency_losses
 from vad_ssl.objective import see
 from vad_ssl.predict import Sight
+from vad_ssl.records import Tube
+from vad_ssl.records import Video
 from vad_ssl.smoothness import smoothness_loss
 from vad_ssl.video import write_video
 from vad_ssl.views import random_view

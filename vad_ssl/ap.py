@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from .data import Video
 from .files import TableError, box_iou, mask_box, write_csv
+from .records import Video
 
 # %% ../nbs/42_ap.ipynb #8b7091f7
 def precision_recall(

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from .ap import BOX, mask_tubes, read_table, truth_table, write_table
-from .data import Video, length, read, truth_mask
 from .files import content_key, write_atomic, write_csv
 from .jf import boundary_f, jaccard, statistics
 from .metrics import act_table, bootstrap, interval, score_table
 from .predict import Sight, localise, overlay, sight
 from .protocol import confusion, summarise, video_record
+from .records import Video, length, read, truth_mask
 from .window import Window, window
 
 # %% ../nbs/46_evaluate.ipynb #76e8ddc4

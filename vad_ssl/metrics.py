@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from .ap import BOX, FRAME, TUBE, frame_ap, truth_table, video_ap
-from .data import Video
 from .jf import boundary_f, jaccard, seen_unseen  # noqa: F401
 from vad_ssl.protocol import (
     THRESHOLDS,
@@ -23,6 +22,7 @@ from vad_ssl.protocol import (
     summarise,
     video_record,
 )
+from .records import Video
 
 # %% ../nbs/44_metrics.ipynb #3967d1d9
 def score_table(

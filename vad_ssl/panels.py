@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from .capsule import ConvCapsules, dynamic_routing, em_routing, vote
 from .coherence import coherence_weight, variance_mask
-from .data import Video, length, read, truth_mask
 from .objective import Progress, see
 from .predict import Sight
+from .records import Video, length, read, truth_mask
 from .smoothness import gradient_mask
 from .video import clip_indices, probe, to_tensor
 from .views import View, invert, random_view
