@@ -57,7 +57,12 @@ def test_valid_shows_each_object_s_first_mask_and_nothing_else(setup_1):
 def test_the_same_seed_draws_the_same_bytes_and_another_seed_others(setup_1):
     root = setup_1.root
     again = make_objects(Path(tempfile.mkdtemp()) / "objects", train=2, valid=1)
-    files = lambda root: {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+    def files(root):
+        return {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
     assert files(again) == files(root)
     other = make_objects(Path(tempfile.mkdtemp()) / "objects", seed=1, train=1, valid=0)
     names = [{p.name for p in (r / "train" / "JPEGImages").iterdir()} for r in (root, other)]

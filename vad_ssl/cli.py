@@ -14,7 +14,7 @@ import os
 import sys
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 # %% ../nbs/93_cli.ipynb #8f2fdd19
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -48,17 +48,21 @@ def _device() -> str:
 class _Training:
     "What demo and train share."
 
-    config: Path | None = None  # YAML file with any of the fields below
-    # other defaults than the demo's
-    preset: Literal["demo", "ucf101_24", "jhmdb21", "vos"] | None = None
+    config: Annotated[Path | None, tyro.conf.arg(help="YAML file with any of the fields below")] = (
+        None
+    )
+    preset: Annotated[
+        Literal["demo", "ucf101_24", "jhmdb21", "vos"] | None,
+        tyro.conf.arg(help="other defaults than the demo's"),
+    ] = None
 
 
 @dataclass
 class Demo(_Training):
     "train the arms of the demo on the embedded data set, evaluate them and write a report"
 
-    out: Path = Path("demo")  # folder for results
-    seeds: int = 1  # how many, counted up from --seed
+    out: Annotated[Path, tyro.conf.arg(help="folder for results")] = Path("demo")
+    seeds: Annotated[int, tyro.conf.arg(help="how many, counted up from --seed")] = 1
 
     def __call__(self):
         from vad_ssl.report import demo
@@ -77,7 +81,7 @@ class Demo(_Training):
 class Train(_Training):
     "train one network; a run that was interrupted is resumed"
 
-    out: Path = Path("trained")  # folder for results
+    out: Annotated[Path, tyro.conf.arg(help="folder for results")] = Path("trained")
 
     def __call__(self):
         from vad_ssl.run import train_run
