@@ -1,52 +1,14 @@
 "Generated from nbs/31_checkpoint.ipynb: change the notebook, then `make export`."
 from pathlib import Path
 from torch import nn
-from types import SimpleNamespace
+from vad_ssl.files import TrainingError
 import os
 import pytest
 import resource
 import tempfile
 import torch
 
-from vad_ssl.checkpoint import (
-    TrainingError,
-    checkpoints,
-    load_checkpoint,
-    load_weights,
-    save_checkpoint,
-    save_weights,
-)
-
-
-@pytest.fixture
-def setup_1():
-    class OneNumber(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.level = nn.Parameter(torch.zeros(()))
-
-
-    def towards(model, labelled, unlabelled, progress):
-        noise = 0.01 * torch.randn(())  # chance belongs to training; resuming must reproduce it
-        return {"distance": (model.level - labelled["clip"].mean() + noise) ** 2}
-
-
-    class Batches:
-        "Four batches an epoch, bytes between 0 and 255, different in every epoch."
-
-        def set_epoch(self, epoch):
-            self.epoch = epoch
-
-        def __len__(self):
-            return 4
-
-        def __iter__(self):
-            for k in range(4):
-                yield (
-                    {"clip": torch.full((2, 3, 1, 2, 2), 100 + 5 * k + self.epoch, dtype=torch.uint8)},
-                    None,
-                )
-    return SimpleNamespace(OneNumber=OneNumber, towards=towards, Batches=Batches)
+from vad_ssl.checkpoint import checkpoints, load_checkpoint, load_weights, save_checkpoint, save_weights
 
 
 def test_weights_come_back_as_they_went():
@@ -69,56 +31,68 @@ def test_a_missing_or_foreign_checkpoint_is_one_clear_error():
 def test_a_checkpoint_that_changed_on_the_disk_is_named_and_the_one_before_it_used():
     folder, said = Path(tempfile.mkdtemp()), []
     for step in (1, 2, 3):
-        save_checkpoint(folder, step, nn.Linear(2, 1), {"step": step})
+        save_checkpoint(folder, step, {"model": nn.Linear(2, 1)}, {"step": step})
     assert [p.name for p in checkpoints(folder)] == ["step-00000003", "step-00000002"]
     for damage in (
         lambda data: data[:-9],
         lambda data: data[:-1] + bytes([data[-1] ^ 1]),
     ):  # cut short; one bit turned over
-        save_checkpoint(folder, 3, nn.Linear(2, 1), {"step": 3})
+        save_checkpoint(folder, 3, {"model": nn.Linear(2, 1)}, {"step": 3})
         file = folder / "step-00000003" / "model.safetensors"
         file.write_bytes(damage(file.read_bytes()))
-        assert load_checkpoint(folder, nn.Linear(2, 1), said.append)["step"] == 2
+        assert load_checkpoint(folder, {"model": nn.Linear(2, 1)}, said.append)["step"] == 2
     assert (
         len(said) == 2
         and "step-00000003: broken checkpoint (the checksum of model.safetensors differs)" in said[1]
     )
 
 
+def test_every_module_finds_its_own_weights_again():
+    folder = Path(tempfile.mkdtemp())
+    model, teacher = nn.Linear(2, 1), nn.Linear(2, 1)
+    save_checkpoint(folder, 1, {"model": model, "teacher": teacher}, {})
+    both = {"model": nn.Linear(2, 1), "teacher": nn.Linear(2, 1)}
+    assert load_checkpoint(folder, both) == {}
+    assert torch.equal(both["model"].weight, model.weight)
+    assert torch.equal(both["teacher"].weight, teacher.weight)
+
+
 def test_the_best_checkpoint_outlives_newer_ones():
     folder = Path(tempfile.mkdtemp())
     for step in range(1, 6):
-        save_checkpoint(folder, step, nn.Linear(2, 1), {}, keep=2, best=2 if step > 1 else None)
+        save_checkpoint(
+            folder, step, {"model": nn.Linear(2, 1)}, {}, keep=2, best=2 if step > 1 else None
+        )
     assert [p.name[-1] for p in checkpoints(folder)] == ["5", "4", "2"]
 
 
 def test_a_full_disk_is_one_clear_error_and_the_earlier_checkpoint_is_intact():
     folder = Path(tempfile.mkdtemp())
-    save_checkpoint(folder, 1, nn.Linear(2, 1), {"step": 1})
+    save_checkpoint(folder, 1, {"model": nn.Linear(2, 1)}, {"step": 1})
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
     try:
         with pytest.raises(
             TrainingError, match="step 2 cannot be written .*; step-00000001 is intact. Make room"
         ):
-            save_checkpoint(folder, 2, nn.Linear(200, 100), {"step": 2})
+            save_checkpoint(folder, 2, {"model": nn.Linear(200, 100)}, {"step": 2})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [p.name for p in folder.iterdir()] == ["step-00000001"]
-    assert load_checkpoint(folder, nn.Linear(2, 1))["step"] == 1
+    assert load_checkpoint(folder, {"model": nn.Linear(2, 1)})["step"] == 1
 
 
 def test_a_read_only_folder_is_one_clear_error_and_the_earlier_checkpoint_is_intact():
     folder = Path(tempfile.mkdtemp())
-    save_checkpoint(folder, 1, nn.Linear(2, 1), {"step": 1})
+    save_checkpoint(folder, 1, {"model": nn.Linear(2, 1)}, {"step": 1})
     folder.chmod(0o555)
     me = os.geteuid()
     if me == 0:
         os.seteuid(65534)  # the superuser may write everywhere: be nobody for a moment
     try:
         with pytest.raises(TrainingError, match="Permission denied.*correct the rights"):
-            save_checkpoint(folder, 2, nn.Linear(2, 1), {"step": 2})
+            save_checkpoint(folder, 2, {"model": nn.Linear(2, 1)}, {"step": 2})
     finally:
         os.seteuid(me)
         folder.chmod(0o755)
-    assert load_checkpoint(folder, nn.Linear(2, 1))["step"] == 1
+    assert load_checkpoint(folder, {"model": nn.Linear(2, 1)})["step"] == 1

@@ -1,12 +1,12 @@
 "Generated from nbs/32_parallel.ipynb: change the notebook, then `make export`."
 from torch import nn
 from types import SimpleNamespace
-from vad_ssl.checkpoint import TrainingError
+from vad_ssl.files import TrainingError
 from vad_ssl.losses import dice_loss
 import pytest
 import torch
 
-from vad_ssl.parallel import Shared, own
+from vad_ssl.parallel import Shared, _own
 
 
 def test_spread_rows_give_the_loss_of_the_whole_batch_and_the_sum_of_gradients_is_its_gradient():
@@ -15,11 +15,9 @@ def test_spread_rows_give_the_loss_of_the_whole_batch_and_the_sum_of_gradients_i
     from vad_ssl.losses import dice_loss
 
     torch.manual_seed(0)
-    net, x, target = (
-        nn.Conv3d(1, 1, 1),
-        torch.randn(4, 1, 2, 3, 3),
-        (torch.rand(4, 1, 2, 3, 3) > 0.5).float(),
-    )
+    net = nn.Conv3d(1, 1, 1)
+    x = torch.randn(4, 1, 2, 3, 3)
+    target = (torch.rand(4, 1, 2, 3, 3) > 0.5).float()
 
 
     def gradient(model):
@@ -45,6 +43,6 @@ def test_spread_rows_give_the_loss_of_the_whole_batch_and_the_sum_of_gradients_i
 
 
 def test_rows_that_cannot_be_shared_are_refused():
-    assert own(torch.arange(6), 1, 3).tolist() == [2, 3] and own(None, 1, 3) is None
+    assert _own(torch.arange(6), 1, 3).tolist() == [2, 3] and _own(None, 1, 3) is None
     with pytest.raises(TrainingError, match="5 clips cannot be shared by 2 processes"):
-        own(torch.zeros(5, 1), 0, 2)
+        _own(torch.zeros(5, 1), 0, 2)

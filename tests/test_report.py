@@ -1,16 +1,19 @@
-"Generated from nbs/83_report.ipynb: change the notebook, then `make export`."
+"Generated from nbs/92_report.ipynb: change the notebook, then `make export`."
 from PIL import Image
 from pathlib import Path
 from types import SimpleNamespace
 from vad_ssl.actors import make_actors
-from vad_ssl.study import Run
+from vad_ssl.config import PRESETS
+from vad_ssl.config import Run
+from vad_ssl.config import vary
+from vad_ssl.studies import grid
 import pandas as pd
 import pytest
 import re
 import tempfile
 import time
 
-from vad_ssl.report import demo, page, pick, verdict
+from vad_ssl.report import arms, demo, page, pick, verdict
 
 
 def test_picking_is_evenly_spaced_and_never_too_much():
@@ -39,31 +42,34 @@ def test_the_verdict_compares_every_arm_with_the_first():
         }
     )
     assert "f-mAP@0.5: a 40.0, b 50.0 (+10.0); v-mAP@0.5: a 30.0, b 20.0 (-10.0)" in verdict(table)
-    assert "One seed" in verdict(table) and "Means of 2 seeds" in verdict(
-        pd.concat([table, table.assign(seed=1)])
-    )
+    twice = pd.concat([table, table.assign(seed=1)])
+    assert "One seed" in verdict(table) and "Means of 2 seeds" in verdict(twice)
+
+
+def test_the_arms_of_the_demo_are_rows_of_the_studies():
+    first, second, third = arms(PRESETS["demo"])
+    assert third == dict(grid("best", [0]))["mean teacher"]
+    rows = dict(grid("comparison", [0]))
+    assert (first, second) == (rows["supervised"], rows["ours"])
 
 
 @pytest.fixture(scope="module")
 def setup_1():
     data = make_actors(Path(tempfile.mkdtemp()) / "actors", train=5, test=1, workers=1)
     out = Path(tempfile.mkdtemp())
-    base = Run(data=str(data), width=8, batch_labelled=2, batch_unlabelled=2, epochs=1, steps=2)
+    small = dict(width=8, batch_labelled=2, batch_unlabelled=2, epochs=1, steps=2)
+    base = vary(Run(), root=str(data), **small)
     scores = demo(out, base=base, bar=False)
-    return SimpleNamespace(data=data, out=out, base=base, scores=scores)
+    return SimpleNamespace(data=data, out=out, small=small, base=base, scores=scores)
 
 
 def test_the_demo_writes_everything_it_promises(setup_1):
     out = setup_1.out
-    assert {"scores.csv", "curves.png", "demo.webp", "inspector.html", "report.html"} <= {
-        p.name for p in out.iterdir()
-    }
+    promised = {"scores.csv", "curves.png", "demo.webp", "inspector.html", "report.html"}
+    assert promised <= {p.name for p in out.iterdir()}
     table = pd.read_csv(out / "scores.csv")
-    assert table.method.tolist() == [
-        "supervised",
-        "semi-supervised",
-        "mean-teacher",
-    ] and table.steps.tolist() == [2, 2, 8]
+    assert table.method.tolist() == ["supervised", "semi-supervised", "mean-teacher"]
+    assert table.steps.tolist() == [2, 2, 8]
     text = (out / "report.html").read_text()
     assert text.count("<img") == text.count('src="data:image/') == 2 + 3 * 3
     assert Image.open(out / "demo.webp").n_frames > 8 and (out / "demo.webp").stat().st_size < 400_000

@@ -2,8 +2,8 @@
 from pathlib import Path
 from torch import nn
 from types import SimpleNamespace
-from vad_ssl.checkpoint import TrainingError
 from vad_ssl.checkpoint import checkpoints
+from vad_ssl.files import TrainingError
 from vad_ssl.split import batch_to
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ import sys
 import tempfile
 import torch
 
-from vad_ssl.train import fit, seed_step, tensorboard
+from vad_ssl.train import _piece, fit, seed_step, tensorboard, with_options
 
 
 @pytest.fixture
@@ -299,6 +299,44 @@ def test_in_bfloat16_products_are_coarse_and_weights_stay_fine_and_the_model_is_
         fit(OneNumber(), towards, Batches(), 1, Path(tempfile.mkdtemp()), precision="fp8")
 
 
+def test_a_teacher_is_followed_before_each_update_given_to_the_step_and_found_again_after_a_kill(setup_1):
+    OneNumber = setup_1.OneNumber
+    Batches = setup_1.Batches
+    class Killed(BaseException):
+        pass
+
+
+    def follow(teacher, model, progress):
+        teacher.level.data.lerp_(model.level.data, 0.5)
+
+
+    def taught(die_at=0):
+        count = [0]
+
+        def step(model, labelled, unlabelled, progress, teacher):
+            count[0] += 1
+            if count[0] == die_at:
+                raise Killed
+            return {"gap": (model.level - teacher.level - labelled["clip"].mean()) ** 2}
+
+        return step
+
+
+    def both(folder, die_at=0):
+        model, teacher = OneNumber(), OneNumber()
+        how = dict(lr=0.05, bar=False, teacher=teacher, follow=follow)
+        fit(model, taught(die_at), Batches(), 3, folder, **how)
+        return model.level.item(), teacher.level.item()
+
+
+    whole = both(Path(tempfile.mkdtemp()))
+    assert 0 < whole[1] < whole[0]
+    folder = Path(tempfile.mkdtemp())
+    with pytest.raises(Killed):
+        both(folder, die_at=7)
+    assert both(folder) == whole
+
+
 def test_the_best_epoch_on_validation_is_kept(setup_1):
     OneNumber = setup_1.OneNumber
     towards = setup_1.towards
@@ -389,3 +427,20 @@ def test_an_unknown_schedule_names_the_choices(setup_1):
     Batches = setup_1.Batches
     with pytest.raises(ValueError, match="plateau or cosine"):
         fit(OneNumber(), towards, Batches(), 1, Path(tempfile.mkdtemp()), schedule="luck", bar=False)
+
+
+def test_a_step_gets_the_options_it_has_arguments_for_and_no_others():
+    def step(model, labelled, unlabelled, progress, lam=1.0, warmup=0.5):
+        return lam, warmup
+
+
+    assert with_options(step, {"lam": 3.0, "lr": 1e-3})(None, None, None, None) == (3.0, 0.5)
+
+
+def test_a_batch_that_processes_cannot_share_is_refused_by_field():
+    from types import SimpleNamespace
+
+    shared = SimpleNamespace(batch_labelled=8, batch_unlabelled=2, accumulate=2)
+    assert _piece(shared, "batch_labelled", 2) == 2
+    with pytest.raises(ValueError, match="batch_unlabelled=2: not a multiple of 4 .2 processes, acc"):
+        _piece(shared, "batch_unlabelled", 2)

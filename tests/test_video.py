@@ -3,6 +3,7 @@ from PIL import Image
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
+from vad_ssl.files import VideoError
 import av
 import numpy as np
 import pytest
@@ -12,12 +13,13 @@ import warnings
 
 from vad_ssl.video import (
     Packet,
-    VideoError,
+    _warn_slow,
     can_jump,
     clip_indices,
     decode,
     eval_clips,
     fetch,
+    image_files,
     open_video,
     probe,
     read_frames,
@@ -26,7 +28,6 @@ from vad_ssl.video import (
     to_tensor,
     verify,
     walk,
-    warn_slow,
     write_video,
 )
 
@@ -132,15 +133,13 @@ def setup_3(setup_1, setup_2):
     ruler = setup_1.ruler
     tmp = setup_2.tmp
     def film(name, codec="libx264", gop=12, b=0, pts=None, tag=None, options=None):
-        "Our numbered film, encoded with less care: B-frames, any options, any time stamps (milliseconds)."
+        "Our numbered film, encoded with less care: B-frames, any options, any time stamps (ms)."
         with av.open(str(tmp / name), "w") as container:
             s = container.add_stream(codec, rate=25, options=options or {})
             s.height, s.width, s.pix_fmt = 48, 96, "yuvj420p" if codec == "mjpeg" else "yuv420p"
-            s.codec_context.gop_size, s.codec_context.max_b_frames, s.codec_context.thread_count = (
-                gop,
-                b,
-                1,
-            )
+            s.codec_context.gop_size = gop
+            s.codec_context.max_b_frames = b
+            s.codec_context.thread_count = 1
             if codec != "libx264":
                 s.bit_rate = 2 * 10**6
             if tag:
@@ -158,15 +157,27 @@ def setup_3(setup_1, setup_2):
 
 
 def test_the_rule_on_packets_written_by_hand():
-    make = lambda *shown, keys=(0,): [
-        Packet(s, d, d in keys, False, 1, False) for d, s in enumerate(shown)
-    ]
+    def make(*shown, keys=(0,)):
+        return [Packet(s, d, d in keys, False, 1, False) for d, s in enumerate(shown)]
+
+
     assert can_jump(make(0, 1, 2, 3), "avi", "mpeg4")
     assert can_jump(make(0, 2, 1, 3), "mp4", "h264")  # disorder behind one door
     assert not can_jump(make(0, 2, 1, 3), "avi", "h264")  # but not where time stamps are guesses
     assert not can_jump(make(0, 1, 4, 3, keys=(0, 2)), "mp4", "h264")  # 3 is stored after keyframe 4
     assert not can_jump(make(0, 1, 2, 3, keys=(2,)), "mp4", "h264")  # starts without a keyframe
     assert not can_jump(make(0, 1, 2, 3), "mp4", "libdav1d")  # a codec that decord does not know
+
+
+def test_frames_sort_by_number_and_a_palette_is_read_as_numbers(setup_2):
+    tmp = setup_2.tmp
+    for name in ("2.png", "10.png", "1.png"):
+        (tmp / "sorted").mkdir(exist_ok=True)
+        Image.fromarray(np.full((2, 3), int(name[:-4]), np.uint8), "L").save(tmp / "sorted" / name)
+    files = image_files(tmp / "sorted")
+    assert [f.stem for f in files] == ["1", "2", "10"]
+    assert read_image(files[2], palette=True).tolist() == [[10] * 3] * 2
+    assert read_image(files[2]).shape == (2, 3, 3)
 
 
 def test_wrong_files_are_named_in_one_line_with_a_remedy(setup_2):
@@ -229,7 +240,8 @@ def setup_4(setup_2, setup_3):
             stream = b.add_stream_from_template(a.streams.video[0])
             for i, p in enumerate(p for p in a.demux(video=0) if p.size):
                 p.stream = stream
-                p.pts, p.dts = p.pts - shift, p.dts - shift
+                p.pts -= shift
+                p.dts -= shift
                 if i >= skip:
                     b.mux(p)
         return tmp / name
@@ -285,7 +297,7 @@ def test_decord_alone_would_fail_that_test_and_the_fall_back_says_so_once(setup_
     path = film("i.avi", "mpeg4", b=2, tag="XVID")
     assert numbers(read_frames(path, range(60), exact=True)) == list(range(60))
     assert numbers(read_frames(path, [20, 33, 45], exact=False)) != [20, 33, 45]
-    warn_slow.cache_clear()
+    _warn_slow.cache_clear()
     with pytest.warns(UserWarning, match="decoded from the start"):
         read_frames(path, [0])
     with warnings.catch_warnings():
@@ -302,12 +314,8 @@ def test_a_size_that_one_decoder_refuses_is_read_by_the_other(setup_2):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         got = read_frames(tmp / "wide.avi", [2, 0])
-    assert (got == read_frames(tmp / "wide.avi", [2, 0], exact=True)).all() and got.shape == (
-        2,
-        36,
-        48,
-        3,
-    )
+    assert got.shape == (2, 36, 48, 3)
+    assert (got == read_frames(tmp / "wide.avi", [2, 0], exact=True)).all()
 
 
 def test_folders_of_frames_read_as_videos_do(setup_1, setup_2):
@@ -370,7 +378,7 @@ def test_clips_worked_out_by_hand():
     assert clip_indices(99, 100).tolist() == [85, 87, 89, 91, 93, 95, 97, 99]  # slid to the left
     assert clip_indices(6, 12).tolist() == [2, 3, 4, 5, 6, 7, 8, 9]  # 15 frames are not there: stride 1
     assert clip_indices(1, 3).tolist() == [0, 1, 2, 2, 2, 2, 2, 2]  # a film of three frames
-    assert clip_indices(5, 40, frames=4, stride=3).tolist() == [2, 5, 8, 11]
+    assert clip_indices(5, 40, clip_len=4, stride=3).tolist() == [2, 5, 8, 11]
 
 
 def test_every_clip_of_every_film_holds_its_centre_lies_inside_and_is_evenly_spaced():
@@ -405,9 +413,9 @@ def test_the_fast_version_equals_the_loop_and_every_frame_comes_once(setup_6):
     naive_clips = setup_6.naive_clips
     for n in range(1, 70):
         assert eval_clips(n).tolist() == naive_clips(n)
-        for frames, stride in ((8, 2), (4, 3), (5, 1)):
-            clips = eval_clips(n, frames, stride)
-            assert clips.shape[1] == frames
+        for clip_len, stride in ((8, 2), (4, 3), (5, 1)):
+            clips = eval_clips(n, clip_len, stride)
+            assert clips.shape[1] == clip_len
             assert sorted(clips[clips >= 0]) == list(range(n))
 
 

@@ -98,7 +98,7 @@ def pseudo_label_step(
     return losses | {f"pseudo {name}": lam * share * loss for name, loss in extra.items()}
 
 
-PSEUDO_LABEL = Method(pseudo_label_step, weight=0.3, teacher=labeller, follow=renew)
+PSEUDO_LABEL = Method(pseudo_label_step, weight=0.3, needs=True, teacher=labeller, follow=renew)
 
 # %% ../nbs/61_baselines.ipynb #75c5692a
 def sharpen(
@@ -219,7 +219,7 @@ def mixmatch_step(
     }
 
 
-MIXMATCH = Method(mixmatch_step, weight=1.0)
+MIXMATCH = Method(mixmatch_step, weight=1.0, needs=True)
 
 # %% ../nbs/61_baselines.ipynb #e8ff276e
 def mirrored(

@@ -131,19 +131,19 @@ def place_consistency(
     valid: Tensor,  # (b, 1, t, h, w) 1 where both views know the pixel
     progress: Progress,
     attention: str = "variance",  # one of `ATTENTIONS`
-    frames: int = 5,  # window of the variance mask
+    window: int = 5,  # frames in the window of the variance mask
     cyclic: bool = True,  # variance over the ring of both views; False: over view 1 alone
 ) -> Tensor:  # scalar
     "Squared error between the maps of two views, under one of the attentions (Eqs. 2, 3 and 5)."
     if attention == "none":
         return l2_consistency(loc1, loc2, valid)
     if attention == "variance":
-        return coherence_loss(loc1, loc2, exp_rampup(*progress), valid, frames, cyclic)
+        return coherence_loss(loc1, loc2, exp_rampup(*progress), valid, window, cyclic)
     if attention == "gradient":
         return smoothness_loss(loc1, loc2, valid)
     if attention != "both":
         raise ValueError(f"attention={attention!r}: choose {', '.join(ATTENTIONS)}")
-    variance = coherence_loss(loc1, loc2, exp_rampup(*progress), valid, frames, cyclic)
+    variance = coherence_loss(loc1, loc2, exp_rampup(*progress), valid, window, cyclic)
     return (variance + smoothness_loss(loc1, loc2, valid)) / 2
 
 # %% ../nbs/25_objective.ipynb #e3961616
@@ -151,7 +151,7 @@ def consistency_losses(
     seen: Seen,
     progress: Progress,
     attention: str = "variance",  # one of `ATTENTIONS`, see `place_consistency`
-    frames: int = 5,  # window of the variance mask
+    window: int = 5,  # frames in the window of the variance mask
     cyclic: bool = True,  # variance over the ring of both views; False: over view 1 alone
     hold: bool = False,  # True: view 1 is a fixed target; False: gradient through both, as released
 ) -> dict:  # unweighted losses
@@ -163,7 +163,7 @@ def consistency_losses(
     if hold:
         loc1 = loc1.detach()
         feat1 = feat1.detach()
-    place = place_consistency(loc1, loc2, known1 * known2, progress, attention, frames, cyclic)
+    place = place_consistency(loc1, loc2, known1 * known2, progress, attention, window, cyclic)
     return {"class consistency": js_divergence(feat1, feat2), "place consistency": place}
 
 # %% ../nbs/25_objective.ipynb #fdc790cf
@@ -178,11 +178,14 @@ def semi_supervised_step(
     lam2: float = 0.7,  # of the place consistency, Eq. 8
     warmup: float = 0.0,  # see `ramped`
     trust: float = 0.11,  # see `visible`
-    **how,  # attention, frames, cyclic, hold: see `consistency_losses`
+    attention: str = "variance",  # this and the rest: see `consistency_losses`
+    window: int = 5,
+    cyclic: bool = True,
+    hold: bool = False,
 ) -> dict:  # named, weighted losses
     "The paper's method: supervised losses on labelled clips, consistency on all (Eqs. 7-9)."
     seen = see(model, *join(lab, unl), progress, views, trust)
-    const = consistency_losses(seen, progress, **how)
+    const = consistency_losses(seen, progress, attention, window, cyclic, hold)
     lam = ramped(lam, progress, warmup)
     return labelled_losses(seen, lab, progress) | {
         "class consistency": lam * lam1 * const["class consistency"],
@@ -196,11 +199,10 @@ class Method(NamedTuple):
     step: Callable  # (model, lab, unl, progress, [teacher,] **options) -> dict of named losses
     weight: float = 0.0  # default of `lam`: weight of the losses on unlabelled clips
     unlabelled: bool = True  # does it read unlabelled clips?
-    teacher: Callable | None = (
-        None  # model -> its teacher, a module of its own; None: there is none
-    )
+    needs: bool = False  # can it not do without them?
+    teacher: Callable | None = None  # model -> its teacher, a module of its own
     follow: Callable | None = (
-        None  # (teacher, model, progress): how the teacher follows, before each step
+        None  # (teacher, model, progress): the teacher moves, before each step
     )
     average: bool = False  # is the teacher what is kept in the end?
 
