@@ -69,12 +69,12 @@ def em_routing(
     given = votes, activations, beta_u, beta_a
     votes, activations, beta_u, beta_a = map(_at_least_float32, given)
     log_r = votes.new_full(votes.shape[:3], -math.log(votes.shape[2]))
-    for it in range(iters):
-        if it:
-            log_r = e_step(dist, var, F.logsigmoid(score), tau or votes.shape[-1])
+    for left in reversed(range(iters)):
         mu, var, amount, dist = m_step(votes, log_r, activations)
         cost = amount * (beta_u + var.log() / 2).sum(-1)
         score = lam * (beta_a + (standardise(cost) if relative else -cost))
+        if left:
+            log_r = e_step(dist, var, F.logsigmoid(score), tau or votes.shape[-1])
     return mu.to(dtype), score.sigmoid().to(dtype), log_r.exp().to(dtype)
 
 # %% ../nbs/13_capsule.ipynb #272a572d
@@ -94,11 +94,11 @@ def dynamic_routing(
     dtype = votes.dtype
     votes = _at_least_float32(votes)
     b = votes.new_zeros(votes.shape[:3])
-    for it in range(iters):
-        if it:
-            b = b + (votes * poses.unsqueeze(1)).sum(-1)
+    for left in reversed(range(iters)):
         r = b.softmax(2)
         poses = squash((r.unsqueeze(-1) * votes).sum(1))
+        if left:
+            b = b + (votes * poses.unsqueeze(1)).sum(-1)
     length = (poses.square().sum(-1) + 1e-7).sqrt()
     return poses.to(dtype), length.to(dtype), r.to(dtype)
 
