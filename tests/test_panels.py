@@ -5,14 +5,14 @@ from vad_ssl.actors import draw_video
 from vad_ssl.capsule import ConvCapsules
 from vad_ssl.coherence import coherence_loss
 from vad_ssl.consistency import l2_consistency
-from vad_ssl.data import Tube
-from vad_ssl.data import Video
 from vad_ssl.detector import small_detector
 from vad_ssl.files import mask_box
 from vad_ssl.objective import Progress
 from vad_ssl.objective import consistency_losses
 from vad_ssl.objective import see
 from vad_ssl.predict import Sight
+from vad_ssl.records import Tube
+from vad_ssl.records import Video
 from vad_ssl.smoothness import smoothness_loss
 from vad_ssl.video import write_video
 from vad_ssl.views import random_view
@@ -69,9 +69,9 @@ def test_the_mean_of_what_enters_the_loss_is_the_loss(setup_1):
 
 
     one, two, known = (torch.from_numpy(x)[None, None] for x in (loc1, loc2, valid))
-    for frames, ramp in ((3, 1.0), (5, 0.3)):
-        loss = coherence_loss(one, two, ramp, known, frames).item()
-        assert mean(frames=frames, ramp=ramp) == pytest.approx(loss, rel=1e-5)
+    for n, ramp in ((3, 1.0), (5, 0.3)):
+        loss = coherence_loss(one, two, ramp, known, n).item()
+        assert mean(window=n, ramp=ramp) == pytest.approx(loss, rel=1e-5)
     loss = smoothness_loss(one, two, known).item()
     assert mean(attention="gradient") == pytest.approx(loss, rel=1e-5)
     loss = l2_consistency(one, two, known).item()
@@ -128,7 +128,7 @@ def test_the_inspector_shows_the_loss_that_training_computes(setup_1, setup_2):
     model = setup_2.model
     film, view = torch.rand(3, 8, 24, 32), strong_view(1, 24)
     kinds = ({}, {"cyclic": False}, {"attention": "gradient"}, {"attention": "none"})
-    for how in (*kinds, {"attention": "both", "frames": 3}):
+    for how in (*kinds, {"attention": "both", "window": 3}):
         torch.manual_seed(1)  # the noise of the view
         seen = look(model, film, lambda b, size: view)
         torch.manual_seed(1)

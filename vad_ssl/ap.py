@@ -6,7 +6,7 @@
 __all__ = ['BOX', 'FRAME', 'TUBE', 'COLUMNS', 'precision_recall', 'average_precision', 'match', 'frame_ap', 'Track', 'tracks_of',
            'tube_iou', 'suppress', 'video_ap', 'soft_nms', 'mask_tubes', 'write_table', 'read_table', 'truth_table']
 
-# %% ../nbs/42_ap.ipynb #69fee85e
+# %% ../nbs/42_ap.ipynb #1727bcbe
 import warnings
 from collections import defaultdict
 from pathlib import Path
@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from .data import Video
 from .files import TableError, box_iou, mask_box, write_csv
+from .records import Video
 
-# %% ../nbs/42_ap.ipynb #8b7091f7
+# %% ../nbs/42_ap.ipynb #705c62a8
 def precision_recall(
     hit: np.ndarray,  # which detections are right, best score first, bool (n,)
     n_truth: int,  # true boxes (or tubes)
@@ -41,7 +41,7 @@ def average_precision(
     height = (p[1:] + p[:-1]) / 2
     return (np.diff(r) * height).sum()
 
-# %% ../nbs/42_ap.ipynb #5ddc68cf
+# %% ../nbs/42_ap.ipynb #ed5440d5
 BOX = ["x1", "y1", "x2", "y2"]  # inclusive pixels
 FRAME = ["video", "label", "frame"]
 TUBE = ["video", "label", "tube"]
@@ -72,7 +72,7 @@ def _check(
         if bad.any():
             raise TableError(f"{source}: row {bad.argmax()} has no finite {c}. Correct it.")
 
-# %% ../nbs/42_ap.ipynb #743fbc98
+# %% ../nbs/42_ap.ipynb #4cbc3e0a
 def match(
     det: np.ndarray,  # detection of every candidate pair, numbered best first, (pairs,)
     gt: np.ndarray,  # true box (or tube) of the pair; of equal overlaps the lower wins, (pairs,)
@@ -91,7 +91,7 @@ def match(
             taken.add(g)
     return hit
 
-# %% ../nbs/42_ap.ipynb #23ee1444
+# %% ../nbs/42_ap.ipynb #09b6e15c
 def _pairs(left: pd.DataFrame, right: pd.DataFrame, on: list[str]) -> np.ndarray:
     "Row numbers (2, pairs) of the rows of two tables that agree in `on`."
     if not len(left) or not len(right):
@@ -118,7 +118,7 @@ def _class_ap(
         )
     return pd.Series(ap, dtype=float, name="ap")
 
-# %% ../nbs/42_ap.ipynb #f447e7b9
+# %% ../nbs/42_ap.ipynb #bf8e0085
 def frame_ap(
     detections: pd.DataFrame,  # columns video, label, frame, score, x1, y1, x2, y2
     truth: pd.DataFrame,  # the same without score
@@ -135,7 +135,7 @@ def frame_ap(
     hit = match(i, j, box_iou(boxes[i], true_boxes[j]), len(ranked), iou)
     return _class_ap(ranked.label.to_numpy(), hit, truth.label.to_numpy())
 
-# %% ../nbs/42_ap.ipynb #a446bd1a
+# %% ../nbs/42_ap.ipynb #f6f28c94
 class Track(NamedTuple):
     "One tube of a table."
 
@@ -167,7 +167,7 @@ def tracks_of(
         found.append(Track(*key, frame[rows[0]], boxes[rows], score[rows].mean()))
     return found
 
-# %% ../nbs/42_ap.ipynb #a449b1a1
+# %% ../nbs/42_ap.ipynb #7a2ada56
 def tube_iou(
     a: Track,  # anything with `start` and `boxes`
     b: Track,
@@ -181,7 +181,7 @@ def tube_iou(
     n = len(a.boxes) + len(b.boxes) - shared
     return box_iou(*boxes).sum() / n
 
-# %% ../nbs/42_ap.ipynb #81df1543
+# %% ../nbs/42_ap.ipynb #b592b758
 def suppress(
     group: list,  # what each thing belongs to, best thing first, (n,)
     overlap,  # i, j -> overlap of thing i with the things j, (len(j),)
@@ -199,7 +199,7 @@ def suppress(
             kept[place].append(i)
     return weight
 
-# %% ../nbs/42_ap.ipynb #9a6f50e6
+# %% ../nbs/42_ap.ipynb #eee002af
 def _stay(
     tracks: list[Track],  # best first
     limit: float,  # overlap up to which both may stay
@@ -231,7 +231,7 @@ def video_ap(
     hit = match(i, j, overlap, len(found), iou)
     return _class_ap([t.label for t in found], hit, [t.label for t in true])
 
-# %% ../nbs/42_ap.ipynb #8b9a0713
+# %% ../nbs/42_ap.ipynb #4707ac2f
 def soft_nms(
     detections: pd.DataFrame,  # columns video, label, frame, score, x1, y1, x2, y2
     limit: float = 0.6,  # overlap from which a score is lowered
@@ -244,7 +244,7 @@ def soft_nms(
     weight = suppress(frames, lambda i, kept: box_iou(boxes[i], boxes[kept]), limit)
     return detections.assign(score=detections.score * weight[np.argsort(ranked.index)])
 
-# %% ../nbs/42_ap.ipynb #06c0b31e
+# %% ../nbs/42_ap.ipynb #8a00d0c4
 def mask_tubes(
     prob: np.ndarray,  # foreground probability, (t, h, w)
     scores: np.ndarray,  # class scores of the video, (classes,)
@@ -268,7 +268,7 @@ def mask_tubes(
     rows = [(video, c, k, f, scores[c] * p, *box) for c in best for k, f, p, *box in tubes]
     return pd.DataFrame(rows, columns=COLUMNS)
 
-# %% ../nbs/42_ap.ipynb #e9c3fa1c
+# %% ../nbs/42_ap.ipynb #6f1c0fdd
 def write_table(
     table: pd.DataFrame,  # detections, or truth (no column score)
     path: str | Path,  # .csv
@@ -304,7 +304,7 @@ def read_table(
         table["label"] = table.label.map({name: k for k, name in enumerate(names)})
     return table
 
-# %% ../nbs/42_ap.ipynb #7149f111
+# %% ../nbs/42_ap.ipynb #56cbf6aa
 def truth_table(
     videos: list[Video],  # annotated with boxes
 ) -> pd.DataFrame:  # columns video, label, tube, frame, x1, y1, x2, y2

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from .ap import BOX, mask_tubes, read_table, truth_table, write_table
-from .data import Video, length, read, truth_mask
-from .files import content_key, write_atomic, write_csv
+from .files import write_atomic, write_csv
 from .jf import boundary_f, jaccard, statistics
 from .metrics import act_table, bootstrap, interval, score_table
 from .predict import Sight, localise, overlay, sight
 from .protocol import confusion, summarise, video_record
+from .records import Video, data_key, length, read, truth_mask
 from .window import Window, window
 
 # %% ../nbs/46_evaluate.ipynb #76e8ddc4
@@ -40,7 +40,7 @@ def cut(
     seen = window(shape, sight.size, sight.short)
     return seen.frames(pixels), seen.masks(truth[None])[0], seen
 
-# %% ../nbs/46_evaluate.ipynb #ee2b0539
+# %% ../nbs/46_evaluate.ipynb #7e04884b
 def _hits(video, probs, truth, scores, sight, seen) -> dict:
     "For the paper's and the strict protocol."
     return video_record(probs, truth, video.label, scores, sight.clip_len, sight.stride)
@@ -78,16 +78,9 @@ def _digest(*parts: bytes) -> str:
 def _origin(model: nn.Module, videos: list, sight: Sight) -> dict:
     "What records depend on."
     weights = [x.detach().cpu().numpy().tobytes() for x in model.state_dict().values()]
-    annotations = []
-    for v in videos:
-        annotations.append(f"{v.name} {v.label} {v.n_frames} {v.offset}".encode())
-        for tube in v.tubes:
-            annotations.append(f"{tube.label} {tube.start}".encode())
-            annotations.append(np.asarray(tube.boxes).tobytes())
     return {
         "weights": _digest(*weights),
-        "videos": content_key(v.path for v in videos),
-        "annotations": _digest(*annotations),
+        "videos or annotations": data_key(videos),
         "settings": json.loads(json.dumps(sight)),
     }
 
