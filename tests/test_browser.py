@@ -163,9 +163,9 @@ def test_the_page_computes_what_python_computes(page, standalone, inspector):
     page.goto(standalone)
     page.locator(".vad").wait_for()
     choices = [
-        dict(frames=5, ramp=1.0),
-        dict(frames=3, ramp=0.25),
-        dict(frames=3, ramp=0.5, normalise=False),
+        dict(window=5, ramp=1.0),
+        dict(window=3, ramp=0.25),
+        dict(window=3, ramp=0.5, normalise=False),
         dict(attention="gradient"),
         dict(attention="none"),
         dict(attention="both", ramp=0.5),
@@ -175,7 +175,7 @@ def test_the_page_computes_what_python_computes(page, standalone, inspector):
         page.get_by_label("attention", exact=True).select_option(
             how.get("attention", "variance" if how.get("cyclic", True) else "variance, clip alone")
         )
-        page.get_by_label("frames in the window").select_option(str(how.get("frames", 5)))
+        page.get_by_label("frames in the window").select_option(str(how.get("window", 5)))
         page.get_by_label("normalise").set_checked(how.get("normalise", True))
         page.get_by_label("ramp weight").fill(str(how.get("ramp", 1.0)))
         maps = page.evaluate(

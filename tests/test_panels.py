@@ -69,9 +69,9 @@ def test_the_mean_of_what_enters_the_loss_is_the_loss(setup_1):
 
 
     one, two, known = (torch.from_numpy(x)[None, None] for x in (loc1, loc2, valid))
-    for frames, ramp in ((3, 1.0), (5, 0.3)):
-        loss = coherence_loss(one, two, ramp, known, frames).item()
-        assert mean(frames=frames, ramp=ramp) == pytest.approx(loss, rel=1e-5)
+    for n, ramp in ((3, 1.0), (5, 0.3)):
+        loss = coherence_loss(one, two, ramp, known, n).item()
+        assert mean(window=n, ramp=ramp) == pytest.approx(loss, rel=1e-5)
     loss = smoothness_loss(one, two, known).item()
     assert mean(attention="gradient") == pytest.approx(loss, rel=1e-5)
     loss = l2_consistency(one, two, known).item()
@@ -128,7 +128,7 @@ def test_the_inspector_shows_the_loss_that_training_computes(setup_1, setup_2):
     model = setup_2.model
     film, view = torch.rand(3, 8, 24, 32), strong_view(1, 24)
     kinds = ({}, {"cyclic": False}, {"attention": "gradient"}, {"attention": "none"})
-    for how in (*kinds, {"attention": "both", "frames": 3}):
+    for how in (*kinds, {"attention": "both", "window": 3}):
         torch.manual_seed(1)  # the noise of the view
         seen = look(model, film, lambda b, size: view)
         torch.manual_seed(1)

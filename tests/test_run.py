@@ -38,7 +38,7 @@ def test_a_step_has_the_options_of_its_run():
     step = step_of(vary(Run(), method="semi-supervised", lam=7.0, hold=False, strength=1.6))
     assert (step.keywords["lam"], step.keywords["hold"]) == (7.0, False)
     assert step.keywords["views"][1].keywords == {"strength": 1.6, "zoom": 0.15}
-    assert set(step_of(Run()).keywords) == {"views"}  # nothing else concerns supervision
+    assert set(step_of(Run()).keywords) == {"views", "lam", "warmup", "trust"}
     assert step_of(vary(PRESETS["vos"], method="semi-supervised")).keywords["lam"] == 30
 
 

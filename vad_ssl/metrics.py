@@ -24,7 +24,7 @@ from vad_ssl.protocol import (
 )
 from .records import Video
 
-# %% ../nbs/44_metrics.ipynb #3967d1d9
+# %% ../nbs/44_metrics.ipynb #a93450cc
 def score_table(
     scores: Scores,  # the paper's or the strict ones
     names: list[str] = None,  # class names; by default numbers

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['panels', 'second_derivative', 'mirror', 'Look', 'look', 'look_at', 'read_clip', 'show_panels']
 
-# %% ../nbs/51_panels.ipynb #c0d4e80d
+# %% ../nbs/51_panels.ipynb #188828b4
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +24,7 @@ from .video import clip_indices, probe, to_tensor
 from .views import View, invert, random_view
 from .window import window
 
-# %% ../nbs/51_panels.ipynb #a2320b14
+# %% ../nbs/51_panels.ipynb #eed2b589
 def _as_map(x) -> Tensor:
     "An array or tensor (t, h, w) as a batch of one map, (1, 1, t, h, w) float32."
     return torch.as_tensor(x, dtype=torch.float32)[None, None]
@@ -35,7 +35,7 @@ def _loss_weight(
     two: Tensor,  # (1, 1, t, h, w) view 2, carried back
     valid: Tensor,  # (1, 1, t, h, w)
     attention: str,  # none (Eq. 2), variance (Eq. 3), gradient (Eq. 5) or both, half of each
-    frames: int,
+    window: int,
     ramp: float,
     normalise: bool,
     cyclic: bool,
@@ -44,23 +44,23 @@ def _loss_weight(
     if attention == "none":
         return valid
     if attention == "variance":
-        return coherence_weight(one, two, ramp, valid, frames, cyclic, normalise)
+        return coherence_weight(one, two, ramp, valid, window, cyclic, normalise)
     if attention == "gradient":
         return valid * gradient_mask(one, normalise)
     if attention != "both":
         raise ValueError(f"attention={attention!r}: choose none, variance, gradient or both")
     both = ("variance", "gradient")
-    weights = (_loss_weight(one, two, valid, a, frames, ramp, normalise, cyclic) for a in both)
+    weights = (_loss_weight(one, two, valid, a, window, ramp, normalise, cyclic) for a in both)
     return sum(weights) / 2
 
-# %% ../nbs/51_panels.ipynb #ca7d4f8f
+# %% ../nbs/51_panels.ipynb #edce721b
 def panels(
     clip: np.ndarray,  # (t, h, w, 3) uint8
     loc1: np.ndarray,  # (t, h, w) probabilities of view 1; this and the next three: array or tensor
     loc2: np.ndarray = None,  # (t, h, w) of view 2, carried back; None: there is no second view
     valid: np.ndarray = None,  # (t, h, w) 1 where view 2 knows the pixel; None: everywhere
     truth: np.ndarray = None,  # (t, h, w)
-    frames: int = 5,  # window of the variance masks, odd
+    window: int = 5,  # frames under the variance masks, odd
     ramp: float = 1.0,  # w of Eq. 3
     normalise: bool = True,  # scale masks to [0, 1], as training does
     attention: str = "variance",  # mask that enters the loss: variance, gradient, both or none
@@ -71,7 +71,7 @@ def panels(
     found = {} if truth is None else {"truth": _as_map(truth)}
     found["prediction"] = one
     alone = {
-        "variance mask, clip alone": variance_mask(one, None, frames, normalise),
+        "variance mask, clip alone": variance_mask(one, None, window, normalise),
         "gradient mask": gradient_mask(one, normalise),
     }
     if loc2 is None:
@@ -81,15 +81,15 @@ def panels(
         valid = torch.ones_like(one) if valid is None else _as_map(valid)
         squared = (one - two) ** 2
         known = torch.where(valid > 0, two, one)
-        weight = _loss_weight(one, two, valid, attention, frames, ramp, normalise, cyclic)
+        weight = _loss_weight(one, two, valid, attention, window, ramp, normalise, cyclic)
         found["view 2, carried back"] = two
         found["squared difference"] = valid * squared
-        found["variance mask, ring"] = variance_mask(one, known, frames, normalise)
+        found["variance mask, ring"] = variance_mask(one, known, window, normalise)
         found |= alone
         found["enters the loss"] = weight * squared
     return {"frame": clip, **{name: x[0, 0].numpy() for name, x in found.items()}}
 
-# %% ../nbs/51_panels.ipynb #59379a62
+# %% ../nbs/51_panels.ipynb #d8629427
 def second_derivative(
     t: int,  # frames
 ) -> list:  # t rows of t coefficients
@@ -99,7 +99,7 @@ def second_derivative(
     (derivative,) = torch.gradient(torch.eye(t), dim=0)
     return (derivative @ derivative).tolist()
 
-# %% ../nbs/51_panels.ipynb #2e113c68
+# %% ../nbs/51_panels.ipynb #7aa0c18b
 def _untouched(b: int, size: int) -> View:
     "View 1: the clip itself."
     return random_view(b, flip=0.0)
@@ -109,7 +109,7 @@ def mirror(b: int, size: int) -> View:
     "View 2: the mirror image."
     return random_view(b, flip=1.0)
 
-# %% ../nbs/51_panels.ipynb #5b1f1977
+# %% ../nbs/51_panels.ipynb #b7803814
 def _assignments(
     capsules: ConvCapsules,
     poses: Tensor,  # (b, i * p * p, h, w) of the children
@@ -129,7 +129,7 @@ def _assignments(
         shares = dynamic_routing(votes * present[..., None, None], capsules.iters)[2]
     return shares.view(b, h, w, i, -1).permute(0, 3, 4, 1, 2)
 
-# %% ../nbs/51_panels.ipynb #402529b7
+# %% ../nbs/51_panels.ipynb #be0670be
 class Look(NamedTuple):
     "What there is to show of one detector and one clip, on the CPU; None: it does not exist."
 
@@ -166,7 +166,7 @@ def look(
     rest = (seen.outs[0].activations, routing)
     return Look(*maps, *(None if x is None else x[0].float().cpu() for x in rest))
 
-# %% ../nbs/51_panels.ipynb #6c04d100
+# %% ../nbs/51_panels.ipynb #6c0e3412
 def look_at(
     x: nn.Module | np.ndarray,  # detector, or (t, h, w) probabilities in its place
     clip: Tensor,  # (3, t, h, w) in [0, 1]
@@ -183,7 +183,7 @@ def look_at(
     two = torch.as_tensor(second_view, dtype=torch.float32)
     return Look(one, two, torch.ones_like(two))
 
-# %% ../nbs/51_panels.ipynb #f864e751
+# %% ../nbs/51_panels.ipynb #0f557d2b
 def _clip_of(
     video: Video,
     sight: Sight,
@@ -219,7 +219,7 @@ def read_clip(
         return _clip_of(video, sight, frame)
     return to_tensor(source), None, None
 
-# %% ../nbs/51_panels.ipynb #e308dff8
+# %% ../nbs/51_panels.ipynb #506615b5
 def _top(x: np.ndarray) -> float:
     "Upper end of a panel's colour scale: 1, or the maximum of what stays far below it."
     return 1.0 if x.max() > 0.3 else float(x.max()) or 1.0
