@@ -2,8 +2,8 @@
 from PIL import Image
 from pathlib import Path
 from types import SimpleNamespace
+from vad_ssl.check import check_data
 from vad_ssl.data import youtube_vos
-from vad_ssl.dev import check
 from vad_ssl.records import class_names
 from vad_ssl.records import read
 import json
@@ -26,7 +26,7 @@ def test_the_reader_of_youtube_vos_reads_the_drawn_data_set(setup_1):
     assert len(videos) == 2 * len(CATEGORIES) and class_names(videos) == sorted(CATEGORIES)
     assert all(v.n_frames == 8 and 1 <= len(v.tubes) <= 2 for v in videos)
     assert all(t.masks(t.start).sum() >= 20 for v in videos for t in v.tubes)
-    assert len(check(root)) == 0
+    assert len(check_data(root)) == 0
 
 
 def test_stored_masks_are_the_drawn_ones_and_pictures_are_close(setup_1):

@@ -29,7 +29,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from .actors import cache_folder
+from .files import cache_folder
 
 # %% ../nbs/12_i3d.ipynb #c91dbb73
 def inflate(

@@ -14,7 +14,8 @@ import numpy as np
 from einops import rearrange
 from PIL import Image
 
-from .actors import cache_folder, cover, drawing, paint, shifted, texture
+from .actors import cover, drawing, paint, shifted, texture
+from .files import cache_folder
 
 # %% ../nbs/71_objects.ipynb #bbbf272f
 def _rays(
