@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from einops import rearrange, repeat
 from tqdm.auto import tqdm
 
 from .data import save_annotations
@@ -93,7 +94,11 @@ def motion(
     return m
 
 # %% ../nbs/05_actors.ipynb #cc27ad83
-def _tip(at: np.ndarray, angle: np.ndarray, length: float) -> np.ndarray:
+def _tip(
+    at: np.ndarray,  # (t, 2) where the stick begins
+    angle: np.ndarray,  # (t,) radians
+    length: float,  # body heights
+) -> np.ndarray:  # (t, 2)
     "The other end of a stick that starts at `at`; an angle of 0 hangs straight down."
     way = np.stack([np.sin(angle), np.cos(angle)], -1)
     return at + length * way
@@ -103,21 +108,26 @@ def skeleton(
     m: dict,  # joint angles from `motion`
 ) -> np.ndarray:  # (t, 10, 2, 2): sticks x (start, end) x (x, y), body heights, hips near (0, 0)
     "The ten sticks of a figure: torso, head, upper and lower arms, thighs, shins."
-    hips = np.stack([0 * m["dx"], 0 * m["dx"]], -1)
+    zero = 0 * m["dx"]
+    hips = np.stack([zero, zero], -1)
     upright = np.pi + m["lean"]
     neck = _tip(hips, upright, 0.32)
-    head = _tip(neck, upright, 0.06), _tip(neck, upright, 0.12)
-    sticks = [(hips, neck), head]
+    chin = _tip(neck, upright, 0.06)
+    crown = _tip(neck, upright, 0.12)
+    sticks = [(hips, neck), (chin, crown)]
     for arm, bend in zip(m["arm"], m["elbow"]):
         elbow = _tip(neck, arm, 0.18)
-        sticks += [(neck, elbow), (elbow, _tip(elbow, arm + bend, 0.17))]
+        hand = _tip(elbow, arm + bend, 0.17)
+        sticks += [(neck, elbow), (elbow, hand)]
     for thigh, bend in zip(m["thigh"], m["knee"]):
         knee = _tip(hips, thigh, 0.24)
-        sticks += [(hips, knee), (knee, _tip(knee, thigh + bend, 0.24))]
-    out = np.stack([np.stack(stick, -2) for stick in sticks], 1)
-    out[..., 0] *= m["turn"][:, None, None]
+        foot = _tip(knee, thigh + bend, 0.24)
+        sticks += [(hips, knee), (knee, foot)]
+    out = rearrange(np.array(sticks), "k end t xy -> t k end xy")
+    out[..., 0] *= rearrange(m["turn"], "t -> t 1 1")
+    out = out * rearrange(m["size"], "t -> t 1 1 1")
     moved = np.stack([m["dx"], -m["dy"]], -1)
-    return out * m["size"][:, None, None, None] + moved[:, None, None]
+    return out + rearrange(moved, "t xy -> t 1 1 xy")
 
 # %% ../nbs/05_actors.ipynb #d662adbe
 def cover(
@@ -128,15 +138,17 @@ def cover(
 ) -> np.ndarray:  # (t, k, h, w) coverage in [0, 1]
     "How much of each pixel each stick covers."
     y, x = np.mgrid[:height, :width].astype(np.float32)
-    ends = sticks.astype(np.float32)[..., None, None]
-    ax, ay = ends[:, :, 0, 0], ends[:, :, 0, 1]
-    bx, by = ends[:, :, 1, 0], ends[:, :, 1, 1]
+    ends = rearrange(sticks.astype(np.float32), "t k end xy -> end xy t k 1 1")
+    (ax, ay), (bx, by) = ends
     dx, dy = bx - ax, by - ay
     inner = (x - ax) * dx + (y - ay) * dy
-    along = np.clip(inner / np.maximum(dx * dx + dy * dy, 1e-6), 0, 1)
-    distance = np.hypot(x - ax - along * dx, y - ay - along * dy)
-    radius = np.broadcast_to(radius, sticks.shape[:2])[..., None, None]
-    return np.clip(radius - distance + 0.5, 0, 1)
+    square = np.maximum(dx * dx + dy * dy, 1e-6)
+    along = np.clip(inner / square, 0, 1)
+    across = x - ax - along * dx
+    down = y - ay - along * dy
+    radius = np.broadcast_to(radius, sticks.shape[:2])
+    inside = rearrange(radius, "t k -> t k 1 1") - np.hypot(across, down)
+    return np.clip(inside + 0.5, 0, 1)
 
 # %% ../nbs/05_actors.ipynb #d40827f3
 def texture(
@@ -150,21 +162,26 @@ def texture(
     angle = rng.uniform(0, np.pi)
     freq = rng.uniform(2, 12)
     phase = rng.uniform(0, 6)
-    u = x * np.cos(angle) + y * np.sin(angle)
-    v = y * np.cos(angle) - x * np.sin(angle)
+    c, s = np.cos(angle), np.sin(angle)
+    u = x * c + y * s
+    v = y * c - x * s
     kind = rng.integers(3)
-    wave = np.sin(2 * np.pi * freq * u + phase)
     if kind == 0:
-        p = wave
+        p = np.sin(2 * np.pi * freq * u + phase)
     elif kind == 1:
+        wave = np.sin(2 * np.pi * freq * u + phase)
         p = np.sign(wave * np.sin(2 * np.pi * freq * v))
     else:
-        slopes = rng.normal(size=(6, 2)) * freq / 2
-        p = sum(np.sin(2 * np.pi * (a * x + b * y) + phase * k) for k, (a, b) in enumerate(slopes))
+        p = 0
+        for k, (a, b) in enumerate(rng.normal(size=(6, 2)) * freq / 2):
+            angle = 2 * np.pi * (a * x + b * y)
+            p = p + np.sin(angle + phase * k)
         p = p / 3
     one, two = rng.uniform(0, 1, (2, 3))
     two = one + contrast * (two - one)
-    return (one + (two - one) * (p[..., None] + 1) / 2).clip(0, 1)
+    p = p[..., None] + 1  # 0 .. 2
+    mixed = one + (two - one) * p / 2
+    return mixed.clip(0, 1)
 
 
 def paint(
@@ -176,12 +193,17 @@ def paint(
     canvas += alpha[..., None] * (colour - canvas)
 
 # %% ../nbs/05_actors.ipynb #afb58e64
-_THICK = np.array([0.1, 0.085] + [0.045] * 4 + [0.06] * 4)  # of the ten sticks, body heights
+_THICK = np.repeat([0.1, 0.085, 0.045, 0.06], [1, 1, 4, 4])  # torso, head, arms, legs
 _ORDER = 6, 7, 8, 9, 0, 2, 3, 4, 5, 1  # legs, torso, arms, head on top
 
 
-def _figure(canvas, rng, sticks, size) -> np.ndarray:
-    "Paint one figure in random clothes; its coverage (t, h, w). Sticks (t, 10, 2, 2), size (t,)."
+def _figure(
+    canvas: np.ndarray,  # (t, h, w, 3), changed in place
+    rng: np.random.Generator,
+    sticks: np.ndarray,  # (t, 10, 2, 2) in pixels
+    size: np.ndarray,  # (t,) height of the figure in pixels
+) -> np.ndarray:  # (t, h, w) coverage of the whole figure
+    "Paint one figure in random clothes."
     h, w = canvas.shape[1:3]
     alphas = cover(sticks, size[:, None] * _THICK, h, w)
     shirt = texture(rng, h, w, contrast=0.4)
@@ -193,21 +215,32 @@ def _figure(canvas, rng, sticks, size) -> np.ndarray:
     return alphas.max(1)
 
 # %% ../nbs/05_actors.ipynb #41f90774
-def _place(rng, m: dict, height: int, width: int) -> tuple:
-    "Put a figure of random size near the middle, facing left or right: sticks and size in pixels."
+def _place(
+    rng: np.random.Generator,
+    m: dict,  # joint angles from `motion`
+    height: int,  # of the picture
+    width: int,  # of the picture
+) -> tuple:  # sticks in pixels (t, 10, 2, 2), figure height in pixels (t,)
+    "Put a figure of random size somewhere near the middle, facing left or right."
     size = rng.uniform(0.5, 0.75) * height
     sticks = skeleton(m)
     sticks[..., 0] *= rng.choice([-1, 1])
     low, high = sticks.min((0, 1, 2)), sticks.max((0, 1, 2))
     middle = (low + high) / 2  # of the whole path
     spread = np.array([0.22 * width, 0.08 * height])
-    centre = np.array([width, height]) / 2 + rng.uniform(-1, 1, 2) * spread
+    centre = np.array([width, height]) / 2
+    centre = centre + rng.uniform(-1, 1, 2) * spread
     return (sticks - middle) * size + centre, size * m["size"]
 
 
-def _scenery(rng, frames: int, height: int, width: int) -> np.ndarray:
-    "Background, clutter, mannequins and rolling balls, (t, h, w, 3): everything but the action."
-    canvas = np.repeat(texture(rng, height, width)[None], frames, 0)
+def _scenery(
+    rng: np.random.Generator,
+    frames: int,
+    height: int,
+    width: int,
+) -> np.ndarray:  # (t, h, w, 3)
+    "Background, clutter, mannequins and rolling balls: everything that is not the action."
+    canvas = repeat(texture(rng, height, width), "h w c -> t h w c", t=frames).copy()
 
     def segment():
         ends = rng.uniform(0, 1, (1, 1, 2, 2))
@@ -224,26 +257,32 @@ def _scenery(rng, frames: int, height: int, width: int) -> np.ndarray:
     for _ in range(rng.choice([0, 1, 2], p=[0.5, 0.3, 0.2])):  # balls
         way = segment()
         start, end = way[:1, :, :1], way[:1, :, 1:]
-        share = np.linspace(0, 1, frames)[:, None, None, None]
-        at = start + (end - start) * share
+        share = np.linspace(0, 1, frames)
+        at = start + (end - start) * rearrange(share, "t -> t 1 1 1")
         alpha = cover(at.repeat(2, 2), rng.uniform(2, 6, 1), height, width)[:, 0]
         paint(canvas, alpha, texture(rng, height, width))
     return canvas
 
 # %% ../nbs/05_actors.ipynb #28f7426e
-def _camera(rng, canvas: np.ndarray) -> np.ndarray:
-    "Light that drifts, and sensor noise: (t, h, w, 3) in [0, 1] -> uint8."
-    t = np.linspace(0, 1, len(canvas))[:, None, None, None]
+def _camera(
+    rng: np.random.Generator,
+    canvas: np.ndarray,  # (t, h, w, 3) in [0, 1]
+) -> np.ndarray:  # (t, h, w, 3) uint8
+    "Light that drifts, and sensor noise."
+    t = np.linspace(0, 1, len(canvas))
     light = rng.uniform(0.6, 1.2)
     light = light + rng.uniform(-0.2, 0.2) * t
     light = light + rng.uniform(-0.1, 0.1) * np.sin(9 * t)
     grain = rng.uniform(0.01, 0.05)
-    noisy = canvas * light + rng.normal(scale=grain, size=canvas.shape)
+    lit = canvas * rearrange(light, "t -> t 1 1 1")
+    noisy = lit + rng.normal(scale=grain, size=canvas.shape)
     return (noisy.clip(0, 1) * 255).round().astype(np.uint8)
 
 
-def _box_of(alpha: np.ndarray) -> np.ndarray:
-    "Tight box (t, 4), x, y, w, h, around what is covered by more than half."
+def _box_of(
+    alpha: np.ndarray,  # (t, h, w) coverage
+) -> np.ndarray:  # (t, 4) x, y, w, h in pixels
+    "Tight box around what is covered by more than half."
     x1, y1, x2, y2 = mask_box(alpha > 0.5).T
     return np.stack([x1, y1, x2 - x1 + 1, y2 - y1 + 1], 1)
 
@@ -291,15 +330,21 @@ def draw_video(
     return _camera(rng, shifted(canvas, moves)), tubes
 
 # %% ../nbs/05_actors.ipynb #f715a2ee
-def _write_one(job: tuple) -> tuple[str, dict]:
-    "Draw, encode and annotate one video; its name and entry for `pyannot.pkl`."
+def _write_one(
+    job: tuple,  # root, seed, action, group
+) -> tuple[str, dict]:  # name as in `pyannot.pkl`, its annotation
+    "Draw, encode and annotate one video."
     root, seed, action, group = job
     label = ACTIONS.index(action)
-    frames, tubes = draw_video(action, np.random.default_rng([seed, label, group]))
+    rng = np.random.default_rng([seed, label, group])
+    frames, tubes = draw_video(action, rng)
     name = f"{action}/v_{action}_g{group:02d}_c01"
     write_video(Path(root) / "videos" / f"{name}.avi", frames)
-    annotations = [dict(sf=s, ef=e, label=label, boxes=boxes) for s, e, boxes in tubes]
-    return name, dict(numf=len(frames), label=label, annotations=annotations)
+    entry = dict(numf=len(frames), label=label, annotations=[])
+    for start, end, boxes in tubes:
+        tube = dict(sf=start, ef=end, label=label, boxes=boxes)
+        entry["annotations"].append(tube)
+    return name, entry
 
 # %% ../nbs/05_actors.ipynb #27f0164a
 @contextmanager
@@ -329,7 +374,13 @@ def drawing(
         shutil.rmtree(part, ignore_errors=True)
 
 # %% ../nbs/05_actors.ipynb #e113bba2
-def _draw_all(part: Path, seed: int, train: int, test: int, workers: int):
+def _draw_all(
+    part: Path,  # folder to draw into
+    seed: int,
+    train: int,  # training videos a class
+    test: int,  # test videos a class
+    workers: int,  # processes that draw
+):
     "Videos of all classes and their annotations; the first groups are for testing, as in UCF-101."
     jobs = []
     for action in ACTIONS:

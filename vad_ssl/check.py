@@ -23,14 +23,18 @@ from .records import Tube, Video
 from .video import verify
 
 # %% ../nbs/08_check.ipynb #877111bc
-def _overlap(a: Tube, b: Tube) -> float:
-    "Mean IoU of the boxes of two tubes over common frames; 0 without any."
+def _overlap(
+    a: Tube,  # one tube
+    b: Tube,  # another
+) -> float:  # mean IoU of their boxes over common frames; 0 without any
+    "How far two tubes are the same."
     start = max(a.start, b.start)
     stop = min(a.stop, b.stop)
     if stop <= start or a.masks or b.masks:
         return 0.0
-    p, q = (t.boxes[start - t.start : stop - t.start] for t in (a, b))
-    return float(box_iou(p, q).mean())
+    of_a = a.boxes[start - a.start : stop - a.start]
+    of_b = b.boxes[start - b.start : stop - b.start]
+    return float(box_iou(of_a, of_b).mean())
 
 
 def tube_problems(
@@ -42,7 +46,8 @@ def tube_problems(
     "What is wrong with the tubes of one video."
     for i, tube in enumerate(tubes):
         low, high = tube.boxes[:, :2], tube.boxes[:, 2:]
-        outside = ((low < 0) | (high >= (width, height))).any(1).sum()
+        outside = (low < 0) | (high >= (width, height))
+        outside = outside.any(1).sum()
         empty = (low > high).any(1).sum()
         if len(tube.boxes) == 0:
             yield "error", "empty tube", f"tube {i} has no boxes"
@@ -103,6 +108,9 @@ def duplicates(
             contents.setdefault(digest, v)
 
 # %% ../nbs/08_check.ipynb #e573033e
+_COLUMNS = "video path severity problem detail".split()
+
+
 def check_data(
     data: str | Path | list[Video],  # root of a data set, or records
     workers: int | None = None,  # threads; None: one a core
@@ -116,8 +124,9 @@ def check_data(
         found = tqdm(found, total=len(videos), desc="checking", disable=None)
         for v, problems in zip(videos, found):
             rows += [(v.name, str(v.path), *problem) for problem in problems]
-    rows += [(v.name, str(v.path), *problem) for v, *problem in duplicates(videos)]
-    return pd.DataFrame(rows, columns=["video", "path", "severity", "problem", "detail"])
+    for v, *problem in duplicates(videos):
+        rows.append((v.name, str(v.path), *problem))
+    return pd.DataFrame(rows, columns=_COLUMNS)
 
 # %% ../nbs/08_check.ipynb #93adc2bb
 def usable(
