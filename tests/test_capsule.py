@@ -36,9 +36,8 @@ def setup_2(setup_1):
             R[k] = sum(r[c, k] * a[c] for c in range(i))
             for h in range(p):
                 mu[k, h] = sum(r[c, k] * a[c] * votes[c, k, h] for c in range(i)) / R[k]
-                var[k, h] = (
-                    sum(r[c, k] * a[c] * (votes[c, k, h] - mu[k, h]) ** 2 for c in range(i)) / R[k]
-                )
+                square = [(votes[c, k, h] - mu[k, h]) ** 2 for c in range(i)]
+                var[k, h] = sum(r[c, k] * a[c] * square[c] for c in range(i)) / R[k]
         return mu, var, R
     return SimpleNamespace(m_step_slow=m_step_slow)
 
@@ -66,22 +65,18 @@ def test_the_batched_m_step_equals_the_loops(setup_2):
 
 
 def test_assignments_sum_to_one_over_parents_and_follow_the_nearer_gaussian():
-    means, v = (
-        torch.tensor([0.0, 4.0]),
-        torch.tensor([0.0, 2.0, 4.0]),
-    )  # two parents, three children on a line
+    means = torch.tensor([0.0, 4.0])  # two parents on a line
+    v = torch.tensor([0.0, 2.0, 4.0])  # three children
     dist = (v[:, None] - means).square()[None, :, :, None]
     r = e_step(dist, torch.ones(1, 2, 1), torch.zeros(1, 2), 1.0).exp()
     torch.testing.assert_close(r.sum(2), torch.ones(1, 3))
-    torch.testing.assert_close(
-        r[0, :, 0], torch.tensor([8.0, 0.0, -8.0]).sigmoid()
-    )  # 4**2 / 2 nats at either end
+    first = torch.tensor([8.0, 0.0, -8.0]).sigmoid()  # 4**2 / 2 nats at either end
+    torch.testing.assert_close(r[0, :, 0], first)
 
 
 def test_costs_of_1_2_and_3_become_plus_zero_and_minus_the_square_root_of_three_halves():
-    torch.testing.assert_close(
-        standardise(torch.tensor([[1.0, 2.0, 3.0]])), torch.tensor([[1.5**0.5, 0.0, -(1.5**0.5)]])
-    )
+    hand = torch.tensor([[1.5**0.5, 0.0, -(1.5**0.5)]])
+    torch.testing.assert_close(standardise(torch.tensor([[1.0, 2.0, 3.0]])), hand)
     assert standardise(torch.full((2, 4), 7.0)).tolist() == [[0.0] * 4] * 2
 
 
@@ -105,13 +100,9 @@ def test_children_that_agree_end_up_with_the_same_parent_and_the_third_goes_else
 
 def test_moving_every_vote_moves_the_poses_and_changes_nothing_else():
     g = torch.Generator().manual_seed(0)
-    v, a, shift = (
-        torch.randn(6, 5, 3, 8, generator=g),
-        torch.rand(6, 5, generator=g),
-        torch.tensor([3.0] * 8),
-    )
-    before, after = (em_routing(x, a, torch.zeros(3, 1), torch.zeros(3)) for x in (v, v + shift))
-    torch.testing.assert_close(after[0], before[0] + shift, atol=1e-4, rtol=1e-4)
+    v, a = torch.randn(6, 5, 3, 8, generator=g), torch.rand(6, 5, generator=g)
+    before, after = (em_routing(x, a, torch.zeros(3, 1), torch.zeros(3)) for x in (v, v + 3))
+    torch.testing.assert_close(after[0], before[0] + 3, atol=1e-4, rtol=1e-4)
     for k in (1, 2):
         torch.testing.assert_close(after[k], before[k], atol=1e-4, rtol=1e-3)
 
@@ -119,15 +110,15 @@ def test_moving_every_vote_moves_the_poses_and_changes_nothing_else():
 def test_the_order_of_the_children_does_not_matter_and_an_absent_child_does_not_count():
     g = torch.Generator().manual_seed(1)
     v, a, order = torch.randn(6, 5, 3, 8, generator=g), torch.rand(6, 5, generator=g), [3, 1, 4, 0, 2]
-    for got, want in zip(
-        em_routing(v[:, order], a[:, order], torch.zeros(3, 1), torch.zeros(3))[:2],
-        em_routing(v, a, torch.zeros(3, 1), torch.zeros(3))[:2],
-    ):
-        torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-4)
+    betas = torch.zeros(3, 1), torch.zeros(3)
+    poses, act, _ = em_routing(v, a, *betas)
+    shuffled = em_routing(v[:, order], a[:, order], *betas)
+    torch.testing.assert_close(shuffled[0], poses, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(shuffled[1], act, atol=1e-5, rtol=1e-4)
     a[:, 4] = 0
     moved = v.clone()
     moved[:, 4] += 1
-    got, want = (em_routing(x, a, torch.zeros(3, 1), torch.zeros(3))[0] for x in (moved, v))
+    got, want = (em_routing(x, a, *betas)[0] for x in (moved, v))
     torch.testing.assert_close(got, want, atol=5e-3, rtol=1e-2)
 
 
@@ -156,21 +147,9 @@ def test_gradients_reach_votes_activations_and_both_betas():
 
 
 def test_a_vector_of_length_1_is_squashed_to_one_half_and_of_length_3_to_nine_tenths():
-    torch.testing.assert_close(
-        squash(torch.tensor([[0.0, 1.0], [3.0, 0.0]])), torch.tensor([[0.0, 0.5], [0.9, 0.0]])
-    )
+    squashed = squash(torch.tensor([[0.0, 1.0], [3.0, 0.0]]))
+    torch.testing.assert_close(squashed, torch.tensor([[0.0, 0.5], [0.9, 0.0]]))
     assert squash(torch.zeros(2)).tolist() == [0.0, 0.0]
-
-
-def test_pooling_is_the_mean_vote_of_the_children_that_are_there():
-    three = torch.tensor(
-        [[[[1.0, 2.0]], [[3.0, 6.0]], [[9.0, 9.0]]]]
-    )  # three children, one parent, two pose entries
-    mean, reading = pooled(
-        three, torch.tensor([[1.0, 1.0, 0.0]]), torch.tensor([[1.0, -0.5]]), torch.zeros(1)
-    )
-    torch.testing.assert_close(mean, torch.tensor([[[2.0, 4.0]]]), atol=1e-3, rtol=0)
-    torch.testing.assert_close(reading, torch.tensor([[0.5]]), atol=1e-3, rtol=0)  # sigmoid(2 - 4 / 2)
 
 
 def test_dynamic_routing_on_the_three_children_gives_the_pose_worked_by_hand_after_one_round(setup_1):
@@ -178,22 +157,27 @@ def test_dynamic_routing_on_the_three_children_gives_the_pose_worked_by_hand_aft
     poses, act, r = dynamic_routing(votes, iters=1)
     torch.testing.assert_close(r, torch.full((1, 3, 2), 0.5))
     total = torch.tensor([0.6, 0.5])  # half of the sum of the votes for A
-    torch.testing.assert_close(
-        poses[0, 0], total * total.norm() / (1 + total.norm() ** 2), atol=1e-5, rtol=1e-5
-    )
+    hand = total * total.norm() / (1 + total.norm() ** 2)
+    torch.testing.assert_close(poses[0, 0], hand, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(act, poses.norm(dim=2), atol=1e-3, rtol=1e-3)
 
 
 def test_dynamic_routing_prefers_the_parent_on_which_children_agree_and_survives_zeros():
-    agree, differ = (
-        torch.tensor([[2.0, 0.0]] * 3),
-        torch.tensor([[2.0, 0.0], [-2.0, 0.0], [0.0, 2.0]]),
-    )  # the same lengths
+    agree = torch.tensor([[2.0, 0.0]] * 3)
+    differ = torch.tensor([[2.0, 0.0], [-2.0, 0.0], [0.0, 2.0]])  # the same lengths
     poses, act, r = dynamic_routing(torch.stack([agree, differ], 1)[None], iters=4)
     assert (r[0, :, 0] > 0.6).all() and act[0, 0] > 0.9 > act[0, 1]
     zero = torch.zeros(1, 3, 2, 4, requires_grad=True)
     dynamic_routing(zero)[1].sum().backward()
     assert zero.grad.isfinite().all()
+
+
+def test_pooling_is_the_mean_vote_of_the_children_that_are_there():
+    three = torch.tensor([[[[1.0, 2.0]], [[3.0, 6.0]], [[9.0, 9.0]]]])  # one parent, two pose entries
+    present_, weight = torch.tensor([[1.0, 1.0, 0.0]]), torch.tensor([[1.0, -0.5]])
+    mean, reading = pooled(three, present_, weight, torch.zeros(1))
+    torch.testing.assert_close(mean, torch.tensor([[[2.0, 4.0]]]), atol=1e-3, rtol=0)
+    torch.testing.assert_close(reading, torch.tensor([[0.5]]), atol=1e-3, rtol=0)  # sigmoid(2 - 4 / 2)
 
 
 def test_votes_are_matrix_products():
@@ -223,15 +207,44 @@ def test_the_map_of_capsules_equals_repeating_weights_and_poses_at_each_place(se
     layer = setup_4.layer
     maps = setup_4.maps
     caps, (poses, act) = layer(), maps()
-    got_poses, got_act = caps(poses, act)
+    got_poses, got_act, share = caps(poses, act, with_routing=True)
     assert (tuple(got_poses.shape), tuple(got_act.shape)) == ((2, 48, 5, 2), (2, 3, 5, 2))
+    assert tuple(share.shape) == (2, 4, 3, 5, 2)
     for y in range(5):
         for x in range(2):
             children = poses[:, :, y, x].view(2, 4, 1, 4, 4).repeat(1, 1, 3, 1, 1)
             v = (children @ caps.weight[None].repeat(2, 1, 1, 1, 1)).flatten(3)
-            mu, a, _ = em_routing(v, act[:, :, y, x], caps.beta_u, caps.beta_a)
+            mu, a, r = em_routing(v, act[:, :, y, x], caps.beta_u, caps.beta_a)
             torch.testing.assert_close(got_poses[:, :, y, x], mu.flatten(1))
             torch.testing.assert_close(got_act[:, :, y, x], a)
+            torch.testing.assert_close(share[..., y, x], r)
+
+
+def test_assignments_are_given_on_request_and_only_where_something_is_routed(setup_4):
+    layer = setup_4.layer
+    maps = setup_4.maps
+    for routing in ("em", "dynamic", "pooled"):
+        caps = layer(routing=routing)
+        plain, (*told, share) = caps(*maps()), caps(*maps(), with_routing=True)
+        for x, y in zip(plain, told):
+            torch.testing.assert_close(x, y)
+        if routing == "pooled":
+            assert share is None
+        else:
+            torch.testing.assert_close(share.sum(2), torch.ones(2, 4, 5, 2))
+
+
+def test_the_paper_s_layer_from_32_to_24_types_has_12696_parameters_and_takes_any_map():
+    caps = ConvCapsules(32, 24)
+    assert sum(p.numel() for p in caps.parameters()) == 32 * 24 * 16 + 24 * 16 + 24 == 12_696
+    for h, w in [(1, 1), (3, 7)]:
+        poses, act = caps(torch.randn(1, 512, h, w), torch.rand(1, 32, h, w))
+        assert (tuple(poses.shape), tuple(act.shape)) == ((1, 384, h, w), (1, 24, h, w))
+
+
+def test_an_unknown_routing_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match="'em', 'dynamic' or 'pooled'"):
+        ConvCapsules(4, 3, routing="sinkhorn")
 
 
 def test_taking_turns_changes_neither_the_results_nor_the_gradients(setup_4):
@@ -247,16 +260,3 @@ def test_taking_turns_changes_neither_the_results_nor_the_gradients(setup_4):
         for other in results[1:]:
             for x, y in zip(results[0], other):
                 torch.testing.assert_close(x, y, atol=1e-4, rtol=1e-4)
-
-
-def test_the_paper_s_layer_from_32_to_24_types_has_12696_parameters_and_takes_any_map():
-    caps = ConvCapsules(32, 24)
-    assert sum(p.numel() for p in caps.parameters()) == 32 * 24 * 16 + 24 * 16 + 24 == 12_696
-    for h, w in [(1, 1), (3, 7)]:
-        poses, act = caps(torch.randn(1, 512, h, w), torch.rand(1, 32, h, w))
-        assert (tuple(poses.shape), tuple(act.shape)) == ((1, 384, h, w), (1, 24, h, w))
-
-
-def test_an_unknown_routing_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match="'em', 'dynamic' or 'pooled'"):
-        ConvCapsules(4, 3, routing="sinkhorn")

@@ -10,10 +10,10 @@ from vad_ssl.detector import (
     chosen,
     class_mask,
     composed,
+    last_layers,
     paper_detector,
     recomputed,
     small_detector,
-    still,
 )
 
 
@@ -72,12 +72,25 @@ def test_class_scores_are_the_mean_of_the_features_over_places(setup_1):
     assert 0 <= out.activations.min() and out.activations.max() <= 1
 
 
+def test_assignments_are_given_on_request_and_are_none_where_nothing_is_routed(setup_1):
+    tiny = setup_1.tiny
+    noise = setup_1.noise
+    clips = noise(2, 3, 8, 48, 40)
+    assert tiny()(clips).routing is None
+    assert tiny(routing="pooled")(clips, with_routing=True).routing is None
+    for routing in ("em", "dynamic"):
+        plain, told = tiny(routing=routing)(clips), tiny(routing=routing)(clips, with_routing=True)
+        assert tuple(told.routing.shape) == (2, 8, 4, 6, 5)
+        torch.testing.assert_close(told.routing.sum(2), torch.ones(2, 8, 6, 5))
+        torch.testing.assert_close(told.logits, plain.logits)
+
+
 def test_the_clips_of_a_batch_do_not_influence_each_other_even_in_training(setup_1):
     tiny = setup_1.tiny
     noise = setup_1.noise
     clips = noise(3, 3, 8, 32, 32)
     together, alone = tiny().train()(clips), tiny().train()(clips[1:2])
-    for x, y in zip(together, alone):
+    for x, y in zip(together[:3], alone[:3]):
         torch.testing.assert_close(x[1:2], y, atol=1e-4, rtol=1e-4)
 
 
@@ -99,7 +112,7 @@ def test_constant_clips_give_finite_answers_and_gradients_in_float32_and_under_b
             with torch.autocast("cpu", torch.bfloat16, enabled=low):
                 out = model(torch.full((2, 3, 8, 48, 48), value))
             (out.logits.float().mean() + out.activations.float().square().mean()).backward()
-            for x in (*out, *(p.grad for p in model.parameters())):
+            for x in (*out[:3], *(p.grad for p in model.parameters())):
                 assert x.isfinite().all()
 
 
@@ -108,9 +121,9 @@ def test_the_choice_of_class_changes_the_localisation_and_masked_classes_get_no_
     noise = setup_1.noise
     clips, keep = noise(1, 3, 8, 32, 32), F.one_hot(torch.tensor([2]), 4).bool()
     model = tiny(routing="dynamic")
-    other = F.one_hot(torch.tensor([1]), 4).bool()
-    assert (model(clips, keep).logits - model(clips, other).logits).abs().max() > 1e-5
-    torch.testing.assert_close(model(clips, keep).activations, model(clips, other).activations)
+    one, other = model(clips, keep), model(clips, F.one_hot(torch.tensor([1]), 4).bool())
+    assert (one.logits - other.logits).abs().max() > 1e-5
+    torch.testing.assert_close(one.activations, other.activations)
     poses = []
     model.capsules.register_forward_hook(lambda layer, args, out: poses.append(out[0]))
     logits = model(clips, keep).logits
@@ -138,7 +151,8 @@ def test_one_kernel_a_clip_does_the_work_of_the_pair_and_borders_and_gradients_a
         scale = (torch.rand(2, 6, 1, 1, 1) > 0.5) * 2.0
         weight = torch.randn(2, 1, *size)
         answers = []
-        for out in (logit(scale * up(x, size)), composed(up, logit, x, scale, size)):
+        for f in (last_layers, composed):
+            out = f(up, logit, x, scale, size)
             assert tuple(out.shape) == (2, 1, *size)
             wanted = [x, *up.parameters(), *logit.parameters()]
             answers.append([out, *torch.autograd.grad((out * weight).sum(), wanted)])
@@ -149,11 +163,8 @@ def test_one_kernel_a_clip_does_the_work_of_the_pair_and_borders_and_gradients_a
 def test_gradients_of_biases_are_sums_over_all_pixels_and_lose_nothing_in_float32():
     torch.manual_seed(0)
     up, logit = nn.ConvTranspose3d(4, 4, 3, stride=2, padding=1), nn.Conv3d(4, 1, 3, padding=1)
-    x, scale, weight = (
-        torch.randn(1, 4, 4, 90, 90),
-        torch.ones(1, 4, 1, 1, 1),
-        torch.rand(1, 1, 8, 180, 180) - 0.49,
-    )
+    x, scale = torch.randn(1, 4, 4, 90, 90), torch.ones(1, 4, 1, 1, 1)
+    weight = torch.rand(1, 1, 8, 180, 180) - 0.49
 
 
     def slopes(kind):
@@ -185,7 +196,10 @@ def setup_2():
 def test_the_paper_s_detector_has_48003705_parameters_in_the_paper_s_places(setup_2):
     paper = setup_2.paper
     part = setup_2.part
-    count = lambda part: sum(p.numel() for p in part.parameters())
+    def count(part):
+        return sum(p.numel() for p in part.parameters())
+
+
     assert count(paper) == 48_003_705
     assert [count(paper.encoder), count(paper.primary), count(paper.capsules)] == [
         7_528_256,
@@ -209,7 +223,7 @@ def test_every_size_inside_the_paper_s_detector_is_that_of_its_table(setup_2):
         up2=(1, 64, 2, 56, 56),
         up3=(1, 64, 4, 112, 112),
     )
-    assert [tuple(x.shape) for x in detection] == [(1, 1, 8, 224, 224), (1, 24), (1, 400 * 24)]
+    assert [tuple(x.shape) for x in detection[:3]] == [(1, 1, 8, 224, 224), (1, 24), (1, 400 * 24)]
 
 
 def test_the_paper_s_detector_takes_odd_sizes_and_long_clips_and_explains_what_is_too_small(setup_2):

@@ -1,9 +1,14 @@
 "Generated from nbs/25_objective.ipynb: change the notebook, then `make export`."
 from types import SimpleNamespace
+from vad_ssl.coherence import coherence_loss
+from vad_ssl.coherence import exp_rampup
+from vad_ssl.consistency import l2_consistency
 from vad_ssl.detector import small_detector
 from vad_ssl.losses import growing_margin
 from vad_ssl.losses import localisation_loss
 from vad_ssl.losses import spread_loss
+from vad_ssl.smoothness import smoothness_loss
+from vad_ssl.views import invert
 from vad_ssl.views import strong_view
 from vad_ssl.views import weak_view
 import pytest
@@ -196,6 +201,24 @@ def test_both_attentions_together_are_half_of_each(setup_1, setup_2, setup_3):
     half = (place(attention="variance") + place(attention="gradient")) / 2
     assert place(attention="both") == pytest.approx(half, rel=1e-5)
     assert place(attention="variance", cyclic=False) != place(attention="variance")
+
+
+def test_the_place_consistency_is_the_coherence_and_the_smoothness_loss(setup_1, setup_2, setup_3):
+    lab = setup_1.lab
+    unl = setup_1.unl
+    model = setup_2.model
+    progress = setup_3.progress
+    seen = see(model, *join(lab, unl), progress)
+    back = [invert(view, out.logits.sigmoid()) for view, out in zip(seen.views, seen.outs)]
+    (loc1, known1), (loc2, known2) = back
+    valid = known1 * known2
+    for attention, loss in (
+        ("none", l2_consistency(loc1, loc2, valid)),
+        ("variance", coherence_loss(loc1, loc2, exp_rampup(*progress), valid)),
+        ("gradient", smoothness_loss(loc1, loc2, valid)),
+    ):
+        ours = consistency_losses(seen, progress, attention)
+        torch.testing.assert_close(ours["place consistency"], loss)
 
 
 def test_corrupting_unlabelled_annotations_leaves_losses_and_gradients_bit_identical(setup_1, setup_2, setup_3):

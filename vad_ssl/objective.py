@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ATTENTIONS', 'SUPERVISED', 'SEMI_SUPERVISED', 'join', 'Progress', 'ramped', 'visible', 'Seen', 'see', 'some_of',
-           'labelled_losses', 'supervised_step', 'place_consistency', 'consistency_losses', 'semi_supervised_step',
+           'labelled_losses', 'supervised_step', 'place_weights', 'consistency_losses', 'semi_supervised_step',
            'Method']
 
 # %% ../nbs/25_objective.ipynb #6159626a
@@ -14,11 +14,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .coherence import coherence_loss, exp_rampup
+from .coherence import coherence_weight, exp_rampup
 from .consistency import js_divergence, l2_consistency
 from .detector import class_mask
 from .losses import growing_margin, localisation_loss, spread_loss
-from .smoothness import smoothness_loss
+from .smoothness import gradient_mask
 from .views import apply, invert, strong_view, weak_view
 
 # %% ../nbs/25_objective.ipynb #cc79881b
@@ -125,32 +125,32 @@ def supervised_step(
 ATTENTIONS = ("none", "variance", "gradient", "both")
 
 
-def place_consistency(
+def place_weights(
     loc1: Tensor,  # (b, 1, t, h, w) probabilities of view 1
     loc2: Tensor,  # (b, 1, t, h, w) of view 2, carried back
     valid: Tensor,  # (b, 1, t, h, w) 1 where both views know the pixel
-    progress: Progress,
+    ramp: float,  # w of Eq. 3
     attention: str = "variance",  # one of `ATTENTIONS`
-    window: int = 5,  # frames in the window of the variance mask
+    window: int = 5,  # frames under the variance mask
     cyclic: bool = True,  # variance over the ring of both views; False: over view 1 alone
-) -> Tensor:  # scalar
-    "Squared error between the maps of two views, under one of the attentions (Eqs. 2, 3 and 5)."
-    if attention == "none":
-        return l2_consistency(loc1, loc2, valid)
-    if attention == "variance":
-        return coherence_loss(loc1, loc2, exp_rampup(*progress), valid, window, cyclic)
-    if attention == "gradient":
-        return smoothness_loss(loc1, loc2, valid)
-    if attention != "both":
+    normalise: bool = True,  # scale each clip's mask to [0, 1], as in training
+) -> list:  # of (b, 1, t, h, w): what multiplies the squared error; two for "both"
+    "How much every pixel counts in Eqs. 2, 3 and 5."
+    if attention not in ATTENTIONS:
         raise ValueError(f"attention={attention!r}: choose {', '.join(ATTENTIONS)}")
-    variance = coherence_loss(loc1, loc2, exp_rampup(*progress), valid, window, cyclic)
-    return (variance + smoothness_loss(loc1, loc2, valid)) / 2
+    weights = [valid] if attention == "none" else []
+    if attention in ("variance", "both"):
+        mask = coherence_weight(loc1, loc2, ramp, valid, window, cyclic, normalise)
+        weights.append(mask)
+    if attention in ("gradient", "both"):
+        weights.append(gradient_mask(loc1, normalise) * valid)
+    return weights
 
 # %% ../nbs/25_objective.ipynb #e3961616
 def consistency_losses(
     seen: Seen,
     progress: Progress,
-    attention: str = "variance",  # one of `ATTENTIONS`, see `place_consistency`
+    attention: str = "variance",  # one of `ATTENTIONS`, see `place_weights`
     window: int = 5,  # frames in the window of the variance mask
     cyclic: bool = True,  # variance over the ring of both views; False: over view 1 alone
     hold: bool = False,  # True: view 1 is a fixed target; False: gradient through both, as released
@@ -163,8 +163,13 @@ def consistency_losses(
     if hold:
         loc1 = loc1.detach()
         feat1 = feat1.detach()
-    place = place_consistency(loc1, loc2, known1 * known2, progress, attention, window, cyclic)
-    return {"class consistency": js_divergence(feat1, feat2), "place consistency": place}
+    ramp = exp_rampup(*progress)
+    weights = place_weights(loc1, loc2, known1 * known2, ramp, attention, window, cyclic)
+    place = [l2_consistency(loc1, loc2, weight) for weight in weights]
+    return {
+        "class consistency": js_divergence(feat1, feat2),
+        "place consistency": sum(place) / len(place),
+    }
 
 # %% ../nbs/25_objective.ipynb #fdc790cf
 def semi_supervised_step(

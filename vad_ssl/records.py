@@ -113,7 +113,7 @@ def trim(
     n_frames = max(min(last, video.n_frames) - first, 1)
     return replace(video, offset=video.offset + first, n_frames=n_frames, tubes=tubes)
 
-# %% ../nbs/03_records.ipynb #b851a704
+# %% ../nbs/03_records.ipynb #55c31478
 def _files(video: Video) -> list[Path]:
     "What a record reads when asked: its video or its frames, and its masks."
     path = Path(video.path)
@@ -126,17 +126,22 @@ def _files(video: Video) -> list[Path]:
     return found
 
 
+def _video_key(video: Video) -> str:
+    "Changes with any annotation and any file of one record."
+    v = video
+    known = v.name, v.action, v.label, v.offset, v.n_frames, content_key(_files(v))
+    digest = hashlib.sha256(repr(known).encode())
+    for t in v.tubes:
+        digest.update(repr((t.label, t.start, len(t.boxes))).encode())
+        digest.update(np.ascontiguousarray(t.boxes, np.int64).tobytes())
+        if t.masks and not hasattr(t.masks, "args"):  # made in memory: the first one speaks
+            digest.update(np.packbits(t.masks(t.start)).tobytes())
+    return digest.hexdigest()
+
+
 def data_key(
     videos: Iterable[Video],  # records, in any order
 ) -> str:  # ten characters
     "Changes with any annotation and any file of the records."
-    digest = hashlib.sha256()
-    for v in sorted(videos, key=lambda v: v.name):
-        known = v.name, v.action, v.label, v.offset, v.n_frames, content_key(_files(v))
-        digest.update(repr(known).encode())
-        for t in v.tubes:
-            digest.update(repr((t.label, t.start, len(t.boxes))).encode())
-            digest.update(np.ascontiguousarray(t.boxes, np.int64).tobytes())
-            if t.masks and not hasattr(t.masks, "args"):  # made in memory: the first one speaks
-                digest.update(np.packbits(t.masks(t.start)).tobytes())
-    return digest.hexdigest()[:10]
+    keys = "".join(sorted(map(_video_key, videos)))
+    return hashlib.sha256(keys.encode()).hexdigest()[:10]
