@@ -16,6 +16,7 @@ from vad_ssl.smoothness import smoothness_loss
 from vad_ssl.video import write_video
 from vad_ssl.views import random_view
 from vad_ssl.views import strong_view
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import tempfile
@@ -197,3 +198,4 @@ def test_a_static_picture_has_a_row_a_panel(setup_1):
     clip = setup_1.clip
     fig = show_panels(panels(clip[:3], loc1[:3]))
     assert len(fig.axes) == 4 * 3
+    plt.close(fig)

@@ -41,7 +41,7 @@ def cut(
     truth = seen.masks(truth[None])[0]
     return seen.frames(pixels), truth, seen
 
-# %% ../nbs/46_evaluate.ipynb #4c260da1
+# %% ../nbs/46_evaluate.ipynb #c220bdcb
 def _hits(video, probs, truth, scores, sight, seen) -> dict:
     "For the paper's and the strict protocol."
     return video_record(probs, truth, video.label, scores, sight.clip_len, sight.stride)
@@ -248,7 +248,7 @@ def worst_figure(
     pixels, truth, _ = cut(video, sight)
     probs, _ = localise(model, pixels, sight)
     tinted = overlay(pixels.permute(1, 2, 3, 0).numpy(), probs)
-    fig, axes = plt.subplots(1, 8, figsize=(10, 1.6))
+    fig, axes = plt.subplots(1, 8, figsize=(14, 1.9))
     for ax, k in zip(axes, np.linspace(0, len(truth) - 1, 8).round().astype(int)):
         ax.imshow(tinted[k])
         if truth[k].any() and not truth[k].all():

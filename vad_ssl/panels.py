@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['panels', 'second_derivative', 'mirror', 'Look', 'look', 'look_at', 'read_clip', 'show_panels']
 
-# %% ../nbs/51_panels.ipynb #93f599af
+# %% ../nbs/51_panels.ipynb #9e4f3766
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -23,12 +23,12 @@ from .video import clip_indices, probe, to_tensor
 from .views import View, invert, random_view
 from .window import window
 
-# %% ../nbs/51_panels.ipynb #27818dbf
+# %% ../nbs/51_panels.ipynb #ffd2f339
 def _as_map(x) -> Tensor:
     "An array or tensor (t, h, w) as a batch of one map, (1, 1, t, h, w) float32."
     return torch.as_tensor(x, dtype=torch.float32)[None, None]
 
-# %% ../nbs/51_panels.ipynb #19efe46c
+# %% ../nbs/51_panels.ipynb #45d944d9
 def panels(
     clip: np.ndarray,  # (t, h, w, 3) uint8
     loc1: np.ndarray,  # (t, h, w) probabilities of view 1; this and the next three: array or tensor
@@ -64,7 +64,7 @@ def panels(
         found["enters the loss"] = sum(weights) / len(weights) * squared
     return {"frame": clip, **{name: x[0, 0].numpy() for name, x in found.items()}}
 
-# %% ../nbs/51_panels.ipynb #55856416
+# %% ../nbs/51_panels.ipynb #651a679f
 def second_derivative(
     t: int,  # frames
 ) -> list:  # t rows of t coefficients
@@ -74,7 +74,7 @@ def second_derivative(
     (derivative,) = torch.gradient(torch.eye(t), dim=0)
     return (derivative @ derivative).tolist()
 
-# %% ../nbs/51_panels.ipynb #2db3df4c
+# %% ../nbs/51_panels.ipynb #26845393
 def _untouched(b: int, size: int) -> View:
     "View 1: the clip itself."
     return random_view(b, flip=0.0)
@@ -84,7 +84,7 @@ def mirror(b: int, size: int) -> View:
     "View 2: the mirror image."
     return random_view(b, flip=1.0)
 
-# %% ../nbs/51_panels.ipynb #1470b562
+# %% ../nbs/51_panels.ipynb #ce928b21
 class Look(NamedTuple):
     "What there is to show of one detector and one clip, on the CPU; None: it does not exist."
 
@@ -121,7 +121,7 @@ def look(
     rest = (x if x is None else x[0].float().cpu() for x in (one.activations, one.routing))
     return Look(*maps, *rest)
 
-# %% ../nbs/51_panels.ipynb #1102d40b
+# %% ../nbs/51_panels.ipynb #bdc8c141
 def look_at(
     x: nn.Module | np.ndarray,  # detector, or (t, h, w) probabilities in its place
     clip: Tensor,  # (3, t, h, w) in [0, 1]
@@ -138,7 +138,7 @@ def look_at(
     two = torch.as_tensor(second_view, dtype=torch.float32)
     return Look(one, two, torch.ones_like(two))
 
-# %% ../nbs/51_panels.ipynb #f38f51f1
+# %% ../nbs/51_panels.ipynb #a9454ba0
 def _clip_of(
     video: Video,
     sight: Sight,
@@ -174,7 +174,7 @@ def read_clip(
         return _clip_of(video, sight, frame)
     return to_tensor(source), None, None
 
-# %% ../nbs/51_panels.ipynb #8835a926
+# %% ../nbs/51_panels.ipynb #ec63dc12
 def _top(x: np.ndarray) -> float:
     "Upper end of a panel's colour scale: 1, or the maximum of what stays far below it."
     return 1.0 if x.max() > 0.3 else float(x.max()) or 1.0
