@@ -41,7 +41,7 @@ def cut(
     truth = seen.masks(truth[None])[0]
     return seen.frames(pixels), truth, seen
 
-# %% ../nbs/46_evaluate.ipynb #e88857b9
+# %% ../nbs/46_evaluate.ipynb #c220bdcb
 def _hits(video, probs, truth, scores, sight, seen) -> dict:
     "For the paper's and the strict protocol."
     return video_record(probs, truth, video.label, scores, sight.clip_len, sight.stride)
@@ -136,11 +136,11 @@ def evaluate(
     due = [v for v in videos if measures.keys() - done.get(v.name, {}).keys()]
     for video in tqdm(due, "evaluating", disable=not bar):
         pixels, truth, seen = cut(video, sight)
-        found = localise(model, pixels, sight, batch)
-        probs, truth, scores = (x.numpy() for x in (found[0], truth, found[1]))
+        probs, scores = localise(model, pixels, sight, batch)
+        arrays = probs.numpy(), truth.numpy(), scores.numpy()
         record = {"video": video.name, "label": video.label}
         for measure in measures.values():
-            record |= measure(video, probs, truth, scores, sight, seen)
+            record |= measure(video, *arrays, sight, seen)
         done[video.name] = record
         if path:
             with open(path, "a") as file:
@@ -248,7 +248,7 @@ def worst_figure(
     pixels, truth, _ = cut(video, sight)
     probs, _ = localise(model, pixels, sight)
     tinted = overlay(pixels.permute(1, 2, 3, 0).numpy(), probs)
-    fig, axes = plt.subplots(1, 8, figsize=(10, 1.6))
+    fig, axes = plt.subplots(1, 8, figsize=(14, 1.9))
     for ax, k in zip(axes, np.linspace(0, len(truth) - 1, 8).round().astype(int)):
         ax.imshow(tinted[k])
         if truth[k].any() and not truth[k].all():
