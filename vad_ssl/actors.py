@@ -233,6 +233,19 @@ def _place(
     return (sticks - middle) * size + centre, size * m["size"]
 
 
+def _stroke(
+    canvas: np.ndarray,  # (t, h, w, 3), changed in place
+    rng: np.random.Generator,
+    segment: np.ndarray,  # (2, 2) start and end in pixels, (x, y)
+    widest: float,  # radius in pixels
+):
+    "Paint one stick that stays, of random width and colour."
+    t, h, w = canvas.shape[:3]
+    sticks = repeat(np.array(segment), "end xy -> t 1 end xy", t=t)
+    alpha = cover(sticks, rng.uniform(1, widest, 1), h, w)
+    paint(canvas, alpha[:, 0], rng.uniform(0, 1, 3))
+
+
 def _scenery(
     rng: np.random.Generator,
     frames: int,
@@ -243,24 +256,21 @@ def _scenery(
     canvas = repeat(texture(rng, height, width), "h w c -> t h w c", t=frames).copy()
 
     def segment():
-        ends = rng.uniform(0, 1, (1, 1, 2, 2))
-        return ends.repeat(frames, 0) * [width, height]
+        return rng.uniform(0, 1, (2, 2)) * [width, height]
 
     for _ in range(rng.integers(2, 6)):  # clutter
-        stick = segment()
-        alpha = cover(stick, rng.uniform(1, 5, 1), height, width)[:, 0]
-        paint(canvas, alpha, rng.uniform(0, 1, 3))
+        _stroke(canvas, rng, segment(), widest=5)
     for _ in range(rng.choice([0, 1, 2], p=[0.5, 0.35, 0.15])):  # mannequins
         action = ACTIONS[rng.integers(len(ACTIONS))]
         pose = motion(action, np.full(frames, rng.uniform()))
-        _figure(canvas, rng, *_place(rng, pose, height, width))
+        sticks, size = _place(rng, pose, height, width)
+        _figure(canvas, rng, sticks, size)
     for _ in range(rng.choice([0, 1, 2], p=[0.5, 0.3, 0.2])):  # balls
-        way = segment()
-        start, end = way[:1, :, :1], way[:1, :, 1:]
-        share = np.linspace(0, 1, frames)
-        at = start + (end - start) * rearrange(share, "t -> t 1 1 1")
-        alpha = cover(at.repeat(2, 2), rng.uniform(2, 6, 1), height, width)[:, 0]
-        paint(canvas, alpha, texture(rng, height, width))
+        start, end = segment()
+        share = np.linspace(0, 1, frames)[:, None]
+        at = repeat(start + (end - start) * share, "t xy -> t 1 ends xy", ends=2)
+        alpha = cover(at, rng.uniform(2, 6, 1), height, width)
+        paint(canvas, alpha[:, 0], texture(rng, height, width))
     return canvas
 
 # %% ../nbs/05_actors.ipynb #28f7426e
@@ -293,8 +303,9 @@ def shifted(
 ) -> np.ndarray:  # the same shape
     "Move every picture by its own whole number of pixels; the border repeats."
     t, h, w = a.shape[:3]
-    rows = (np.arange(h) - moves[:, :1]).clip(0, h - 1)
-    cols = (np.arange(w) - moves[:, 1:]).clip(0, w - 1)
+    down, right = moves.T[:, :, None]
+    rows = (np.arange(h) - down).clip(0, h - 1)
+    cols = (np.arange(w) - right).clip(0, w - 1)
     frame = np.arange(t)[:, None, None]
     return a[frame, rows[:, :, None], cols[:, None]]
 
@@ -314,19 +325,20 @@ def draw_video(
     canvas = _scenery(rng, frames, height, width)
     alphas = []
     for _ in range(rng.choice([1, 2], p=[0.85, 0.15])):
+        acting = np.arange(frames).clip(start, end - 1) - start
         speed = rng.uniform(0.05, 0.09)
         offset = rng.uniform() * (action not in ("Walk", "Approach"))
-        phase = offset + speed * (np.arange(frames).clip(start, end - 1) - start)
-        placed = _place(rng, motion(action, phase), height, width)
-        alphas.append(_figure(canvas, rng, *placed))
-    if rng.uniform() < 0.3:
-        pole = np.array([[[[0, -9], [0, height + 9]]]])
-        pole = pole + [rng.uniform(0.2, 0.8) * width, 0]
-        alpha = cover(pole.repeat(frames, 0), rng.uniform(1, 3, 1), height, width)[:, 0]
-        paint(canvas, alpha, rng.uniform(0, 1, 3))
+        angles = motion(action, offset + speed * acting)
+        sticks, size = _place(rng, angles, height, width)
+        alphas.append(_figure(canvas, rng, sticks, size))
+    if rng.uniform() < 0.3:  # a pole in front
+        x = rng.uniform(0.2, 0.8) * width
+        _stroke(canvas, rng, [[x, -9], [x, height + 9]], widest=3)
     moves = np.cumsum(jerks, 0).round().astype(int)
-    boxes = [_box_of(shifted(alpha, moves)) for alpha in alphas]
-    tubes = [(start, end, box[start:end]) for box in boxes]
+    tubes = []
+    for alpha in alphas:
+        boxes = _box_of(shifted(alpha, moves))
+        tubes.append((start, end, boxes[start:end]))
     return _camera(rng, shifted(canvas, moves)), tubes
 
 # %% ../nbs/05_actors.ipynb #f715a2ee
