@@ -4,10 +4,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from pathlib import Path
 from types import SimpleNamespace
-from vad_ssl.data import Tube
-from vad_ssl.data import Video
 from vad_ssl.files import TableError
 from vad_ssl.files import box_iou
+from vad_ssl.records import Tube
+from vad_ssl.records import Video
 import json
 import numpy as np
 import pandas as pd

@@ -114,7 +114,7 @@ def test_the_page_holds_the_maps_of_the_detector(setup_1, setup_2, setup_3):
     seen = look(model, film)
     loc1 = unpack(data["steps"][1]["loc1"]).reshape(8, 32, 32)
     np.testing.assert_allclose(loc1, seen.loc1, atol=2e-4)
-    found = panels(Inspector(film).clip, seen.loc1, seen.loc2, frames=3, normalise=False)
+    found = panels(Inspector(film).clip, seen.loc1, seen.loc2, window=3, normalise=False)
     raw = found["variance mask, ring"]
     ring = unpack(data["steps"][0]["masks"]["ring 3"]).reshape(8, 32, 32)
     np.testing.assert_allclose(ring, raw, atol=2e-4 * raw.max())

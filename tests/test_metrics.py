@@ -11,8 +11,6 @@ from vad_ssl.ap import TUBE
 from vad_ssl.ap import frame_ap
 from vad_ssl.ap import truth_table
 from vad_ssl.ap import video_ap
-from vad_ssl.data import Tube
-from vad_ssl.data import Video
 from vad_ssl.data import ucf101_24
 from vad_ssl.jf import boundary_f
 from vad_ssl.jf import jaccard
@@ -20,6 +18,8 @@ from vad_ssl.protocol import capsule_protocol
 from vad_ssl.protocol import count_record
 from vad_ssl.protocol import summarise
 from vad_ssl.protocol import video_record
+from vad_ssl.records import Tube
+from vad_ssl.records import Video
 from vad_ssl.video import eval_clips
 import numpy as np
 import pandas as pd

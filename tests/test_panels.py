@@ -2,36 +2,27 @@
 from pathlib import Path
 from types import SimpleNamespace
 from vad_ssl.actors import draw_video
-from vad_ssl.capsule import ConvCapsules
 from vad_ssl.coherence import coherence_loss
 from vad_ssl.consistency import l2_consistency
-from vad_ssl.data import Tube
-from vad_ssl.data import Video
 from vad_ssl.detector import small_detector
 from vad_ssl.files import mask_box
 from vad_ssl.objective import Progress
 from vad_ssl.objective import consistency_losses
 from vad_ssl.objective import see
 from vad_ssl.predict import Sight
+from vad_ssl.records import Tube
+from vad_ssl.records import Video
 from vad_ssl.smoothness import smoothness_loss
 from vad_ssl.video import write_video
 from vad_ssl.views import random_view
 from vad_ssl.views import strong_view
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import tempfile
 import torch
 
-from vad_ssl.panels import (
-    Look,
-    _assignments,
-    look,
-    look_at,
-    panels,
-    read_clip,
-    second_derivative,
-    show_panels,
-)
+from vad_ssl.panels import Look, look, look_at, panels, read_clip, second_derivative, show_panels
 
 
 def test_one_pixel_worked_by_hand():
@@ -69,9 +60,9 @@ def test_the_mean_of_what_enters_the_loss_is_the_loss(setup_1):
 
 
     one, two, known = (torch.from_numpy(x)[None, None] for x in (loc1, loc2, valid))
-    for frames, ramp in ((3, 1.0), (5, 0.3)):
-        loss = coherence_loss(one, two, ramp, known, frames).item()
-        assert mean(frames=frames, ramp=ramp) == pytest.approx(loss, rel=1e-5)
+    for n, ramp in ((3, 1.0), (5, 0.3)):
+        loss = coherence_loss(one, two, ramp, known, n).item()
+        assert mean(window=n, ramp=ramp) == pytest.approx(loss, rel=1e-5)
     loss = smoothness_loss(one, two, known).item()
     assert mean(attention="gradient") == pytest.approx(loss, rel=1e-5)
     loss = l2_consistency(one, two, known).item()
@@ -104,18 +95,6 @@ def test_the_coefficients_are_those_of_the_mask():
     assert second_derivative(7)[3] == [0, 0.25, 0, -0.5, 0, 0.25, 0]
 
 
-def test_assignments_sum_to_one_and_explain_the_poses_that_the_layer_found():
-    torch.manual_seed(0)
-    poses, present = torch.randn(2, 3 * 16, 2, 3), torch.rand(2, 3, 2, 3)
-    for routing in ("em", "dynamic"):
-        layer = ConvCapsules(3, 4, routing=routing)
-        shares = _assignments(layer, poses, present)
-        assert shares.shape == (2, 3, 4, 2, 3)
-        torch.testing.assert_close(shares.sum(2), torch.ones(2, 3, 2, 3))
-    layer = ConvCapsules(3, 4, routing="dynamic", iters=1)  # one round: every class gets an equal share
-    torch.testing.assert_close(_assignments(layer, poses, present), torch.full((2, 3, 4, 2, 3), 0.25))
-
-
 @pytest.fixture(scope="module")
 def setup_2():
     torch.manual_seed(0)
@@ -128,7 +107,7 @@ def test_the_inspector_shows_the_loss_that_training_computes(setup_1, setup_2):
     model = setup_2.model
     film, view = torch.rand(3, 8, 24, 32), strong_view(1, 24)
     kinds = ({}, {"cyclic": False}, {"attention": "gradient"}, {"attention": "none"})
-    for how in (*kinds, {"attention": "both", "frames": 3}):
+    for how in (*kinds, {"attention": "both", "window": 3}):
         torch.manual_seed(1)  # the noise of the view
         seen = look(model, film, lambda b, size: view)
         torch.manual_seed(1)
@@ -219,3 +198,4 @@ def test_a_static_picture_has_a_row_a_panel(setup_1):
     clip = setup_1.clip
     fig = show_panels(panels(clip[:3], loc1[:3]))
     assert len(fig.axes) == 4 * 3
+    plt.close(fig)

@@ -6,7 +6,7 @@
 __all__ = ['BOX', 'FRAME', 'TUBE', 'COLUMNS', 'precision_recall', 'average_precision', 'match', 'frame_ap', 'Track', 'tracks_of',
            'tube_iou', 'suppress', 'video_ap', 'soft_nms', 'mask_tubes', 'write_table', 'read_table', 'truth_table']
 
-# %% ../nbs/42_ap.ipynb #69fee85e
+# %% ../nbs/42_ap.ipynb #4729a31c
 import warnings
 from collections import defaultdict
 from pathlib import Path
@@ -16,18 +16,19 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from .data import Video
 from .files import TableError, box_iou, mask_box, write_csv
+from .records import Video
 
-# %% ../nbs/42_ap.ipynb #8b7091f7
+# %% ../nbs/42_ap.ipynb #a08adbde
 def precision_recall(
     hit: np.ndarray,  # which detections are right, best score first, bool (n,)
     n_truth: int,  # true boxes (or tubes)
 ) -> tuple:  # precision and recall after 0, 1 .. n detections, (n + 1,) each
     "The points of the curve."
     tp = np.cumsum(hit)
+    recall = tp / n_truth
     precision = tp / np.arange(1, len(tp) + 1)
-    return np.r_[1, precision], np.r_[0, tp / n_truth]
+    return np.r_[1, precision], np.r_[0, recall]
 
 
 def average_precision(
@@ -41,7 +42,7 @@ def average_precision(
     height = (p[1:] + p[:-1]) / 2
     return (np.diff(r) * height).sum()
 
-# %% ../nbs/42_ap.ipynb #5ddc68cf
+# %% ../nbs/42_ap.ipynb #b156ca87
 BOX = ["x1", "y1", "x2", "y2"]  # inclusive pixels
 FRAME = ["video", "label", "frame"]
 TUBE = ["video", "label", "tube"]
@@ -72,7 +73,7 @@ def _check(
         if bad.any():
             raise TableError(f"{source}: row {bad.argmax()} has no finite {c}. Correct it.")
 
-# %% ../nbs/42_ap.ipynb #743fbc98
+# %% ../nbs/42_ap.ipynb #506851b0
 def match(
     det: np.ndarray,  # detection of every candidate pair, numbered best first, (pairs,)
     gt: np.ndarray,  # true box (or tube) of the pair; of equal overlaps the lower wins, (pairs,)
@@ -81,23 +82,25 @@ def match(
     iou: float,  # smallest overlap that counts
 ) -> np.ndarray:  # which detections are right, bool (n,)
     "The greedy rule: the best detection chooses first, and takes the best box that is left."
-    near = np.flatnonzero(overlap >= iou)
-    order = near[np.lexsort([gt[near], -overlap[near], det[near]])]
+    near = overlap >= iou
+    det, gt, overlap = (x[near] for x in (det, gt, overlap))
+    best_first = np.lexsort([gt, -overlap, det])
     hit = np.zeros(n, bool)
     taken = set()
-    for d, g in zip(det[order], gt[order]):
+    for d, g in zip(det[best_first], gt[best_first]):
         if not hit[d] and g not in taken:
             hit[d] = True
             taken.add(g)
     return hit
 
-# %% ../nbs/42_ap.ipynb #23ee1444
+# %% ../nbs/42_ap.ipynb #e09fd1a0
 def _pairs(left: pd.DataFrame, right: pd.DataFrame, on: list[str]) -> np.ndarray:
     "Row numbers (2, pairs) of the rows of two tables that agree in `on`."
     if not len(left) or not len(right):
         return np.zeros((2, 0), int)
-    tables = (table[on].assign(row=np.arange(len(table))) for table in (left, right))
-    return pd.merge(*tables, on=on)[["row_x", "row_y"]].to_numpy().T
+    left, right = (table[on].reset_index(drop=True).reset_index() for table in (left, right))
+    both = left.merge(right, on=on)
+    return both[["index_x", "index_y"]].to_numpy().T
 
 
 def _class_ap(
@@ -109,8 +112,9 @@ def _class_ap(
     label, truth_label = (np.asarray(x) for x in (label, truth_label))
     ap = {}
     for c in sorted({*label.tolist(), *truth_label.tolist()}):
-        ap[c] = average_precision(hit[label == c], np.sum(truth_label == c))
-    extra = [c for c, value in ap.items() if np.isnan(value)]
+        n = np.sum(truth_label == c)
+        ap[c] = average_precision(hit[label == c], n)
+    extra = [c for c in ap if np.isnan(ap[c])]
     if extra:
         warnings.warn(
             f"detections, but no truth, of class {extra}: AP is NaN, left out of the mean",
@@ -118,7 +122,7 @@ def _class_ap(
         )
     return pd.Series(ap, dtype=float, name="ap")
 
-# %% ../nbs/42_ap.ipynb #f447e7b9
+# %% ../nbs/42_ap.ipynb #623e8c12
 def frame_ap(
     detections: pd.DataFrame,  # columns video, label, frame, score, x1, y1, x2, y2
     truth: pd.DataFrame,  # the same without score
@@ -129,13 +133,16 @@ def frame_ap(
     _check(truth, (), "truth")
     place = ["video", "frame", *BOX]
     truth = truth.sort_values(place)
-    ranked = detections.assign(worse=-detections.score).sort_values(["worse", *place])
+    ranked = detections.assign(worse=-detections.score)
+    ranked = ranked.sort_values(["worse", *place])
     i, j = _pairs(ranked, truth, FRAME)
-    boxes, true_boxes = (table[BOX].to_numpy(float) for table in (ranked, truth))
-    hit = match(i, j, box_iou(boxes[i], true_boxes[j]), len(ranked), iou)
+    boxes = ranked[BOX].to_numpy(float)
+    true_boxes = truth[BOX].to_numpy(float)
+    overlap = box_iou(boxes[i], true_boxes[j])
+    hit = match(i, j, overlap, len(ranked), iou)
     return _class_ap(ranked.label.to_numpy(), hit, truth.label.to_numpy())
 
-# %% ../nbs/42_ap.ipynb #a446bd1a
+# %% ../nbs/42_ap.ipynb #8d3ec051
 class Track(NamedTuple):
     "One tube of a table."
 
@@ -146,42 +153,53 @@ class Track(NamedTuple):
     boxes: np.ndarray  # x1, y1, x2, y2, one box a frame, (n, 4)
     score: float  # mean of its rows; 0 for truth
 
+    @property
+    def stop(self) -> int:
+        "The frame after its last."
+        return self.start + len(self.boxes)
+
 
 def tracks_of(
     table: pd.DataFrame,  # a row a box
 ) -> list[Track]:  # in the order of video, label, tube
     "The tubes of a table, frame by frame."
-    table = table.sort_values([*TUBE, "frame"])
+    if "score" not in table:
+        table = table.assign(score=0.0)
+    table = table.sort_values([*TUBE, "frame"], ignore_index=True)
     boxes = table[BOX].to_numpy(float)
     frame = table.frame.to_numpy(int)
-    score = table.score.to_numpy(float) if "score" in table else np.zeros(len(table))
+    score = table.score.to_numpy(float)
     found = []
-    for key, rows in table.reset_index().groupby(TUBE).indices.items():
-        gap = np.flatnonzero(np.diff(frame[rows]) != 1)
+    for key, rows in table.groupby(TUBE).indices.items():
+        frames = frame[rows]
+        gap = np.flatnonzero(np.diff(frames) != 1)
         if len(gap):
-            before, after = frame[rows][gap[0] : gap[0] + 2]
+            before = frames[gap[0]]
+            after = frames[gap[0] + 1]
             raise TableError(
                 f"tube {dict(zip(TUBE, key))}: frame {after} follows frame {before}. "
                 "Fill the gap or number the parts apart."
             )
-        found.append(Track(*key, frame[rows[0]], boxes[rows], score[rows].mean()))
+        mean = score[rows].mean()
+        found.append(Track(*key, frames[0], boxes[rows], mean))
     return found
 
-# %% ../nbs/42_ap.ipynb #a449b1a1
+# %% ../nbs/42_ap.ipynb #a986b03a
 def tube_iou(
-    a: Track,  # anything with `start` and `boxes`
+    a: Track,  # anything with `start`, `stop` and `boxes`
     b: Track,
 ) -> float:
     "Sum of the box overlaps over shared frames, divided by all frames of both."
     start = max(a.start, b.start)
-    shared = min(a.start + len(a.boxes), b.start + len(b.boxes)) - start
+    shared = min(a.stop, b.stop) - start
     if shared <= 0:
         return 0.0
-    boxes = [t.boxes[start - t.start :][:shared] for t in (a, b)]
+    boxes_a = a.boxes[start - a.start :][:shared]
+    boxes_b = b.boxes[start - b.start :][:shared]
     n = len(a.boxes) + len(b.boxes) - shared
-    return box_iou(*boxes).sum() / n
+    return box_iou(boxes_a, boxes_b).sum() / n
 
-# %% ../nbs/42_ap.ipynb #81df1543
+# %% ../nbs/42_ap.ipynb #682d880d
 def suppress(
     group: list,  # what each thing belongs to, best thing first, (n,)
     overlap,  # i, j -> overlap of thing i with the things j, (len(j),)
@@ -199,7 +217,7 @@ def suppress(
             kept[place].append(i)
     return weight
 
-# %% ../nbs/42_ap.ipynb #9a6f50e6
+# %% ../nbs/42_ap.ipynb #55aa53e5
 def _stay(
     tracks: list[Track],  # best first
     limit: float,  # overlap up to which both may stay
@@ -209,10 +227,16 @@ def _stay(
     def overlap(i, kept):
         return np.array([tube_iou(tracks[i], tracks[j]) for j in kept])
 
-    weight = suppress([(t.video, t.label) for t in tracks], overlap, limit)
+    places = _places(tracks).itertuples(index=False, name=None)
+    weight = suppress(list(places), overlap, limit)
     return [t for t, w in zip(tracks, weight) if w == 1]
 
 
+def _places(tracks: list[Track]) -> pd.DataFrame:
+    "Video and class of each."
+    return pd.DataFrame([t[:2] for t in tracks], columns=TUBE[:2])
+
+# %% ../nbs/42_ap.ipynb #15342b26
 def video_ap(
     tubes: pd.DataFrame,  # columns video, label, tube, frame, score, x1, y1, x2, y2
     truth: pd.DataFrame,  # the same without score
@@ -225,13 +249,12 @@ def video_ap(
     ranked = sorted(tracks_of(tubes), key=lambda t: -t.score)
     found = _stay(ranked, nms)
     true = tracks_of(truth)
-    keys = (pd.DataFrame([t[:2] for t in x], columns=TUBE[:2]) for x in (found, true))
-    i, j = _pairs(*keys, TUBE[:2])
-    overlap = np.array([tube_iou(found[a], true[b]) for a, b in zip(i, j)])
-    hit = match(i, j, overlap, len(found), iou)
+    i, j = _pairs(_places(found), _places(true), TUBE[:2])
+    overlap = [tube_iou(found[a], true[b]) for a, b in zip(i, j)]
+    hit = match(i, j, np.array(overlap), len(found), iou)
     return _class_ap([t.label for t in found], hit, [t.label for t in true])
 
-# %% ../nbs/42_ap.ipynb #8b9a0713
+# %% ../nbs/42_ap.ipynb #f6cf99d0
 def soft_nms(
     detections: pd.DataFrame,  # columns video, label, frame, score, x1, y1, x2, y2
     limit: float = 0.6,  # overlap from which a score is lowered
@@ -241,10 +264,15 @@ def soft_nms(
     ranked = order.sort_values(["worse", *BOX])
     boxes = ranked[BOX].to_numpy(float)
     frames = list(ranked[FRAME].itertuples(index=False, name=None))
-    weight = suppress(frames, lambda i, kept: box_iou(boxes[i], boxes[kept]), limit)
-    return detections.assign(score=detections.score * weight[np.argsort(ranked.index)])
 
-# %% ../nbs/42_ap.ipynb #06c0b31e
+    def overlap(i, kept):
+        return box_iou(boxes[i], boxes[kept])
+
+    weight = suppress(frames, overlap, limit)
+    back = np.argsort(ranked.index)
+    return detections.assign(score=detections.score * weight[back])
+
+# %% ../nbs/42_ap.ipynb #5e790ccd
 def mask_tubes(
     prob: np.ndarray,  # foreground probability, (t, h, w)
     scores: np.ndarray,  # class scores of the video, (classes,)
@@ -262,19 +290,22 @@ def mask_tubes(
         if tube.sum() < min_area * tube.size:
             continue
         inside = prob[times][tube].mean(dtype=float)
-        boxes = mask_box(tube).tolist()
-        tubes += [(k, f, inside, *box) for f, box in enumerate(boxes, times.start)]
-    best = np.argsort(-scores, kind="stable")[:top]
-    rows = [(video, c, k, f, scores[c] * p, *box) for c in best for k, f, p, *box in tubes]
+        for f, box in enumerate(mask_box(tube).tolist(), times.start):
+            tubes.append((k, f, inside, *box))
+    rows = []
+    for c in np.argsort(-scores, kind="stable")[:top]:
+        for k, f, inside, *box in tubes:
+            rows.append((video, c, k, f, scores[c] * inside, *box))
     return pd.DataFrame(rows, columns=COLUMNS)
 
-# %% ../nbs/42_ap.ipynb #e9c3fa1c
+# %% ../nbs/42_ap.ipynb #4cab19d7
 def write_table(
     table: pd.DataFrame,  # detections, or truth (no column score)
     path: str | Path,  # .csv
 ) -> None:
     "Store a table; the file appears complete or not at all, and the numbers survive exactly."
-    write_csv(table[[c for c in COLUMNS if c in table]], path)
+    columns = [c for c in COLUMNS if c in table]
+    write_csv(table[columns], path)
 
 
 def read_table(
@@ -304,7 +335,7 @@ def read_table(
         table["label"] = table.label.map({name: k for k, name in enumerate(names)})
     return table
 
-# %% ../nbs/42_ap.ipynb #7149f111
+# %% ../nbs/42_ap.ipynb #618a1fac
 def truth_table(
     videos: list[Video],  # annotated with boxes
 ) -> pd.DataFrame:  # columns video, label, tube, frame, x1, y1, x2, y2
@@ -313,11 +344,11 @@ def truth_table(
     for video in videos:
         for k, tube in enumerate(video.tubes):
             part = pd.DataFrame(tube.boxes, columns=BOX)
-            part.insert(0, "frame", tube.start + np.arange(len(part)))
-            for name, value in (("tube", k), ("label", tube.label), ("video", video.name)):
-                part.insert(0, name, value)
-            parts.append(part)
+            part["frame"] = np.arange(tube.start, tube.stop)
+            part["tube"] = k
+            parts.append(part.assign(video=video.name, label=tube.label))
     table = pd.concat(parts[1:] or parts, ignore_index=True)
     if (table[BOX] < 0).all(axis=1).any():
         raise TableError("tubes with masks, but no boxes: use a protocol for masks.")
-    return table.astype({"video": str, "label": int, "tube": int})
+    kinds = {"video": str, "label": int, "tube": int}
+    return table[[*TUBE, "frame", *BOX]].astype(kinds)

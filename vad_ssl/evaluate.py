@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from .ap import BOX, mask_tubes, read_table, truth_table, write_table
-from .data import Video, length, read, truth_mask
-from .files import content_key, write_atomic, write_csv
+from .files import write_atomic, write_csv
 from .jf import boundary_f, jaccard, statistics
 from .metrics import act_table, bootstrap, interval, score_table
 from .predict import Sight, localise, overlay, sight
 from .protocol import confusion, summarise, video_record
+from .records import Video, data_key, length, read, truth_mask
 from .window import Window, window
 
 # %% ../nbs/46_evaluate.ipynb #76e8ddc4
@@ -38,9 +38,10 @@ def cut(
     shape = tuple(pixels.shape[2:])
     truth = torch.from_numpy(truth_mask(video, frames, *shape))
     seen = window(shape, sight.size, sight.short)
-    return seen.frames(pixels), seen.masks(truth[None])[0], seen
+    truth = seen.masks(truth[None])[0]
+    return seen.frames(pixels), truth, seen
 
-# %% ../nbs/46_evaluate.ipynb #ee2b0539
+# %% ../nbs/46_evaluate.ipynb #c220bdcb
 def _hits(video, probs, truth, scores, sight, seen) -> dict:
     "For the paper's and the strict protocol."
     return video_record(probs, truth, video.label, scores, sight.clip_len, sight.stride)
@@ -56,7 +57,9 @@ def _tubes(video, probs, truth, scores, sight, seen) -> dict:
 def _regions(video, probs, truth, scores, sight, seen) -> dict:
     "For DAVIS's: region similarity J and contour accuracy F of every frame."
     found = probs >= 0.5
-    return {"J": jaccard(found, truth).tolist(), "F": boundary_f(found, truth).tolist()}
+    j = jaccard(found, truth).tolist()
+    f = boundary_f(found, truth).tolist()
+    return {"J": j, "F": f}
 
 
 PROTOCOLS = {  # what a record must hold, and what measures it
@@ -77,17 +80,10 @@ def _digest(*parts: bytes) -> str:
 
 def _origin(model: nn.Module, videos: list, sight: Sight) -> dict:
     "What records depend on."
-    weights = [x.detach().cpu().numpy().tobytes() for x in model.state_dict().values()]
-    annotations = []
-    for v in videos:
-        annotations.append(f"{v.name} {v.label} {v.n_frames} {v.offset}".encode())
-        for tube in v.tubes:
-            annotations.append(f"{tube.label} {tube.start}".encode())
-            annotations.append(np.asarray(tube.boxes).tobytes())
+    weights = [x.cpu().numpy() for x in model.state_dict().values()]
     return {
-        "weights": _digest(*weights),
-        "videos": content_key(v.path for v in videos),
-        "annotations": _digest(*annotations),
+        "weights": _digest(*(x.tobytes() for x in weights)),
+        "videos or annotations": data_key(videos),
         "settings": json.loads(json.dumps(sight)),
     }
 
@@ -113,10 +109,10 @@ def _say_why(folder: Path, origin: dict):
     older = sorted(folder.glob("records-*.jsonl"), key=lambda path: path.stat().st_mtime)
     for path in reversed(older):
         before, _ = read_records(path)
-        changed = [k for k, v in origin.items() if before.get(k) != v]
+        changed = [k for k in origin if before.get(k) != origin[k]]
         if before and "settings" not in changed:
-            date = datetime.fromtimestamp(path.stat().st_mtime).strftime("%Y-%m-%d %H:%M")
-            print(f"{', '.join(changed)} changed since {date}: scored again")
+            date = datetime.fromtimestamp(path.stat().st_mtime)
+            print(f"{', '.join(changed)} changed since {date:%Y-%m-%d %H:%M}: scored again")
             return
 
 # %% ../nbs/46_evaluate.ipynb #ad26521d
@@ -134,29 +130,36 @@ def evaluate(
         raise ValueError("no annotated test videos to evaluate; check the data set and its list")
     sight = Sight(sight.clip_len, sight.stride, sight.size, sight.short)
     measures = dict(PROTOCOLS[p] for p in protocols)
-    done, keep = _kept(folder, model, videos, sight) if folder else ({}, None)
-    due = [v for v in videos if not measures.keys() <= done.get(v.name, {}).keys()]
+    done, path = {}, None
+    if folder:
+        done, path = _kept(Path(folder), _origin(model, videos, sight))
+    due = [v for v in videos if measures.keys() - done.get(v.name, {}).keys()]
     for video in tqdm(due, "evaluating", disable=not bar):
         pixels, truth, seen = cut(video, sight)
-        probs, scores = (x.numpy() for x in localise(model, pixels, sight, batch))
+        probs, scores = localise(model, pixels, sight, batch)
+        arrays = probs.numpy(), truth.numpy(), scores.numpy()
         record = {"video": video.name, "label": video.label}
         for measure in measures.values():
-            record |= measure(video, probs, truth.numpy(), scores, sight, seen)
+            record |= measure(video, *arrays, sight, seen)
         done[video.name] = record
-        if keep:
-            with open(keep, "a") as file:
-                file.write(json.dumps(record) + "\n")
+        if path:
+            with open(path, "a") as file:
+                file.write(_line(record))
     return [done[v.name] for v in videos]
 
 
-def _kept(folder: Path, model, videos: list, sight: Sight) -> tuple[dict, Path]:
+def _line(record: dict) -> str:
+    return json.dumps(record) + "\n"
+
+
+def _kept(folder: Path, origin: dict) -> tuple[dict, Path]:
     "Records of an earlier run over exactly this, and the file to add to."
-    origin = _origin(model, videos, sight)
-    path = Path(folder) / f"records-{_digest(json.dumps(origin).encode())}.jsonl"
+    key = _digest(_line(origin).encode())
+    path = folder / f"records-{key}.jsonl"
     if not path.exists():
-        _say_why(path.parent, origin)
+        _say_why(folder, origin)
     _, done = read_records(path)
-    whole = [json.dumps(line) + "\n" for line in ({"of": origin}, *done.values())]
+    whole = map(_line, ({"of": origin}, *done.values()))
     write_atomic(path, "".join(whole).encode())  # without the line that was cut short
     return done, path
 
@@ -164,7 +167,8 @@ def _kept(folder: Path, model, videos: list, sight: Sight) -> tuple[dict, Path]:
 def _all_tubes(records: list[dict]) -> pd.DataFrame:
     "The detections of all videos in one table."
     parts = [pd.DataFrame(r["tubes"]) for r in records]
-    return pd.concat([p for p in parts if len(p)] or parts[:1]).reset_index(drop=True)
+    filled = [part for part in parts if len(part)]
+    return pd.concat(filled or parts[:1], ignore_index=True)
 
 
 def _davis_table(records: list[dict]) -> pd.DataFrame:
@@ -173,7 +177,8 @@ def _davis_table(records: list[dict]) -> pd.DataFrame:
     for r in records:
         row = {"video": r["video"]}
         for key in ("J", "F"):
-            row |= {f"{key} {name}": value for name, value in statistics(r[key]).items()}
+            for name, value in statistics(r[key]).items():
+                row[f"{key} {name}"] = value
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -202,8 +207,8 @@ def tables(
     summary = {"accuracy": float(scores.accuracy), "videos": int(scores.videos.sum())}
     for key, (low, high) in ends.items():
         for t in (4, 10):
-            values = (getattr(scores, key), low, high)
-            summary[f"{key}@{scores.thresholds[t]:g}"] = [float(x[t]) for x in values]
+            values = [x[t].item() for x in (getattr(scores, key), low, high)]
+            summary[f"{key}@{scores.thresholds[t]:g}"] = values
     return score_table(scores, names), summary
 
 # %% ../nbs/46_evaluate.ipynb #0ec3597c
@@ -218,7 +223,8 @@ def curves_figure(
     scores, ends = _bands(records, len(names), strict)
     fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
     for key, band in ends.items():
-        left.plot(scores.thresholds, 100 * getattr(scores, key), label=key.replace("_", "-"))
+        values = 100 * getattr(scores, key)
+        left.plot(scores.thresholds, values, label=key.replace("_", "-"))
         left.fill_between(scores.thresholds, *(100 * band), alpha=0.2)
     left.set(xlabel="overlap threshold", ylabel="percent")
     left.set_title("Scores over the threshold, with 95% bootstrap bands")
@@ -242,7 +248,7 @@ def worst_figure(
     pixels, truth, _ = cut(video, sight)
     probs, _ = localise(model, pixels, sight)
     tinted = overlay(pixels.permute(1, 2, 3, 0).numpy(), probs)
-    fig, axes = plt.subplots(1, 8, figsize=(10, 1.6))
+    fig, axes = plt.subplots(1, 8, figsize=(14, 1.9))
     for ax, k in zip(axes, np.linspace(0, len(truth) - 1, 8).round().astype(int)):
         ax.imshow(tinted[k])
         if truth[k].any() and not truth[k].all():
@@ -278,18 +284,21 @@ def write_evaluation(
     bar: bool = True,
 ) -> tuple[pd.DataFrame, dict]:  # per-class table, summary
     "*_per_class.csv, *_summary.json; act: detections.csv; else also videos.csv and pictures."
-    out, how, together = Path(out), sight(about), ("paper", "strict", "davis")
+    out, how = Path(out), sight(about)
+    together = ("paper", "strict", "davis")
     if protocol == "act":
         how, together = how._replace(size=None), ("act",)
     records = evaluate(model, videos, how, together, out, bar=bar)
     table, summary = tables(records, videos, names, protocol)
     table.to_csv(out / f"{protocol}_per_class.csv")
-    write_atomic(out / f"{protocol}_summary.json", json.dumps(summary, indent=1).encode())
+    text = json.dumps(summary, indent=1)
+    write_atomic(out / f"{protocol}_summary.json", text.encode())
     if protocol == "act":
         write_table(_all_tubes(records), out / "detections.csv")
     if protocol in ("paper", "strict"):
         columns = ["video", "label", "predicted", "frames", "iou"]
-        write_csv(pd.DataFrame(records)[columns].sort_values("iou"), out / "videos.csv")
+        rows = pd.DataFrame(records)[columns]
+        write_csv(rows.sort_values("iou"), out / "videos.csv")
         _write_pictures(out, model, videos, names, protocol == "strict", how, records)
     return table, summary
 

@@ -233,8 +233,8 @@ function lookAround(data) { // class activations and routing beside the formulas
   const step = data.steps[0], scores = make("div"), routing = make("canvas"), routed = data.steps.some((x) => x.routing);
   const about = `rows: capsules of the encoder, columns: ${data.classes.join(", ")}; each row sums to 1`;
   const side = make("div", {}, ...(step.activations ? [make("h4", { textContent: "class activations" }), scores] : []),
-    ...(routed ? [make("h4", { textContent: "routing assignments at this place" }),
-      make("div", { className: "routing" }, routing), make("div", { className: "soft", textContent: about })] : []));
+    ...(routed ? [make("div", { className: "routed" }, make("h4", { textContent: "routing assignments at this place" }),
+      make("div", { className: "routing" }, routing), make("div", { className: "soft", textContent: about }))] : []));
   return { scores, routing, side };
 }
 
@@ -267,7 +267,7 @@ function readOut(v) { // everything about the chosen pixel
   v.curves.innerHTML = curveTable(v);
   v.lines.innerHTML = formulas(data, v.maps, s).map((line) => `<div class="formula">${line}</div>`).join("");
   if (step.activations) v.scores.innerHTML = activationTable(step, data.classes);
-  v.routing.hidden = !step.routing; // a detector without routing has none to show
+  v.routing.closest(".routed")?.toggleAttribute("hidden", !step.routing); // a detector without routing has none to show
   if (step.routing) paintRouting(v.routing, step.routing, s, data, data.palettes[s.palette]);
 }
 

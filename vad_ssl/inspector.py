@@ -29,7 +29,7 @@ from .predict import Sight, load_detector, sight
 
 # %% ../nbs/52_inspector.ipynb #dff0133d
 def _sources(
-    model,  # None, detector, checkpoint file, (t, h, w) probabilities, or a list or dictionary of them
+    model,  # None, detector, checkpoint file, (t, h, w) probabilities; a list or dictionary of them
 ) -> tuple[dict, dict]:  # name -> detector or array, and what the first checkpoint says
     "Name everything, and load what is a file."
     if not isinstance(model, (dict, list, tuple)):
@@ -87,7 +87,7 @@ def _packed_look(
     "Maps and masks of one detector; the masks unscaled, because scaling is a switch of the viewer."
     masks = {}
     for n in _WINDOWS:
-        found = panels(clip, *seen[:3], frames=n, normalise=False)
+        found = panels(clip, *seen[:3], window=n, normalise=False)
         masks[f"clip {n}"] = _pack(found["variance mask, clip alone"])
         masks["gradient"] = _pack(found["gradient mask"])
         if seen.loc2 is not None:

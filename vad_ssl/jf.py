@@ -5,12 +5,14 @@
 # %% auto #0
 __all__ = ['jaccard', 'boundary', 'boundary_f', 'statistics', 'seen_unseen']
 
-# %% ../nbs/43_jf.ipynb #bdb996ae
+# %% ../nbs/43_jf.ipynb #e3021678
 import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-# %% ../nbs/43_jf.ipynb #32ecbf7e
+from .files import mask_box
+
+# %% ../nbs/43_jf.ipynb #fb6092e3
 def _counted(
     pred: np.ndarray,  # (t, h, w)
     truth: np.ndarray,  # (t, h, w)
@@ -37,19 +39,34 @@ def jaccard(
     union = (pred | truth).sum((1, 2))
     return np.where(union > 0, inter / np.maximum(union, 1), 1.0)
 
-# %% ../nbs/43_jf.ipynb #9a4d3a41
+# %% ../nbs/43_jf.ipynb #36ec8047
 def boundary(
     mask: np.ndarray,  # bool (t, h, w)
 ) -> np.ndarray:  # bool (t, h, w)
     "Pixels that differ from their neighbour to the east, south or south-east."
     m = np.pad(mask, ((0, 0), (0, 1), (0, 1)), mode="edge")
     here = m[:, :-1, :-1]
-    return (here != m[:, :-1, 1:]) | (here != m[:, 1:, :-1]) | (here != m[:, 1:, 1:])
+    east = m[:, :-1, 1:]
+    south = m[:, 1:, :-1]
+    southeast = m[:, 1:, 1:]
+    return (here != east) | (here != south) | (here != southeast)
 
-# %% ../nbs/43_jf.ipynb #821db175
+# %% ../nbs/43_jf.ipynb #05680fd8
 def _near(edge: np.ndarray, other: np.ndarray, radius: float) -> float:
     "Share of the pixels of one boundary that lie within `radius` of the other."
-    return (ndimage.distance_transform_edt(~other) <= radius)[edge].mean()
+    distance = ndimage.distance_transform_edt(~other)
+    return (distance[edge] <= radius).mean()
+
+
+def _f(pred: np.ndarray, truth: np.ndarray, radius: float) -> float:
+    "Of two boundaries (h, w)."
+    if not (pred.any() and truth.any()):
+        return float(pred.any() == truth.any())
+    x1, y1, x2, y2 = mask_box(pred | truth)  # nothing outside changes a distance between them
+    pred, truth = (m[y1 : y2 + 1, x1 : x2 + 1] for m in (pred, truth))
+    precision = _near(pred, truth, radius)
+    recall = _near(truth, pred, radius)
+    return 2 * precision * recall / max(precision + recall, 1e-300)
 
 
 def boundary_f(
@@ -60,35 +77,34 @@ def boundary_f(
 ) -> np.ndarray:  # (t,) in [0, 1]
     "DAVIS F of every frame: do the outlines agree?"
     pred, truth = (boundary(m) for m in _counted(pred, truth, void))
-    radius = bound if bound >= 1 else np.ceil(bound * np.hypot(*pred.shape[1:]))
-    scores = []
-    for p, g in zip(pred, truth):
-        if not (p.any() and g.any()):
-            scores.append(float(p.any() == g.any()))
-            continue
-        precision = _near(p, g, radius)
-        recall = _near(g, p, radius)
-        scores.append(2 * precision * recall / max(precision + recall, 1e-300))
-    return np.array(scores)
+    radius = bound
+    if bound < 1:
+        radius = np.ceil(bound * np.hypot(*pred.shape[1:]))
+    return np.array([_f(p, g, radius) for p, g in zip(pred, truth)])
 
-# %% ../nbs/43_jf.ipynb #f67b8571
+# %% ../nbs/43_jf.ipynb #26a049a2
 def statistics(
     values: np.ndarray,  # J or F of every frame, (t,)
 ) -> pd.Series:  # mean, recall, decay
     "DAVIS's summary of a sequence; quarters share the frame at which they meet."
     values = np.asarray(values, float)
-    edge = np.round(np.linspace(1, len(values), 5) + 1e-10).astype(int) - 1
+    quarters = np.linspace(1, len(values), 5)
+    edge = np.round(quarters + 1e-10).astype(int) - 1
     first = np.nanmean(values[: edge[1] + 1])
     last = np.nanmean(values[edge[3] :])
+    mean = np.nanmean(values)
     recall = np.nanmean(values > 0.5)
-    return pd.Series(dict(mean=np.nanmean(values), recall=recall, decay=first - last))
+    return pd.Series(dict(mean=mean, recall=recall, decay=first - last))
 
 
 def seen_unseen(
     objects: pd.DataFrame,  # a row an object: J and F (means over its frames), seen (bool)
 ) -> pd.Series:  # J_seen, J_unseen, F_seen, F_unseen, overall
     "YouTube-VOS's summary of a data set; `seen`: is the class one of training?"
-    mean = objects.groupby("seen")[["J", "F"]].mean().reindex([True, False])
-    mean.index = ["seen", "unseen"]
-    four = {f"{m}_{kind}": mean.loc[kind, m] for m in ("J", "F") for kind in mean.index}
-    return pd.Series(four | {"overall": np.mean(list(four.values()))})
+    mean = objects.groupby("seen")[["J", "F"]].mean()
+    out = {}
+    for m in ("J", "F"):
+        out[f"{m}_seen"] = mean[m].get(True, np.nan)
+        out[f"{m}_unseen"] = mean[m].get(False, np.nan)
+    out["overall"] = np.mean(list(out.values()))
+    return pd.Series(out)

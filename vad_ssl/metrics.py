@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from .ap import BOX, FRAME, TUBE, frame_ap, truth_table, video_ap
-from .data import Video
 from .jf import boundary_f, jaccard, seen_unseen  # noqa: F401
 from vad_ssl.protocol import (
     THRESHOLDS,
@@ -23,8 +22,9 @@ from vad_ssl.protocol import (
     summarise,
     video_record,
 )
+from .records import Video
 
-# %% ../nbs/44_metrics.ipynb #3967d1d9
+# %% ../nbs/44_metrics.ipynb #a93450cc
 def score_table(
     scores: Scores,  # the paper's or the strict ones
     names: list[str] = None,  # class names; by default numbers

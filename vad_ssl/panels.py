@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['panels', 'second_derivative', 'mirror', 'Look', 'look', 'look_at', 'read_clip', 'show_panels']
 
-# %% ../nbs/51_panels.ipynb #c0d4e80d
+# %% ../nbs/51_panels.ipynb #9e4f3766
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -14,53 +14,28 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .capsule import ConvCapsules, dynamic_routing, em_routing, vote
-from .coherence import coherence_weight, variance_mask
-from .data import Video, length, read, truth_mask
-from .objective import Progress, see
+from .coherence import variance_mask
+from .objective import Progress, place_weights, see
 from .predict import Sight
+from .records import Video, length, read, truth_mask
 from .smoothness import gradient_mask
 from .video import clip_indices, probe, to_tensor
 from .views import View, invert, random_view
 from .window import window
 
-# %% ../nbs/51_panels.ipynb #a2320b14
+# %% ../nbs/51_panels.ipynb #ffd2f339
 def _as_map(x) -> Tensor:
     "An array or tensor (t, h, w) as a batch of one map, (1, 1, t, h, w) float32."
     return torch.as_tensor(x, dtype=torch.float32)[None, None]
 
-
-def _loss_weight(
-    one: Tensor,  # (1, 1, t, h, w) view 1
-    two: Tensor,  # (1, 1, t, h, w) view 2, carried back
-    valid: Tensor,  # (1, 1, t, h, w)
-    attention: str,  # none (Eq. 2), variance (Eq. 3), gradient (Eq. 5) or both, half of each
-    frames: int,
-    ramp: float,
-    normalise: bool,
-    cyclic: bool,
-) -> Tensor:  # (1, 1, t, h, w)
-    "What multiplies the squared error of every pixel."
-    if attention == "none":
-        return valid
-    if attention == "variance":
-        return coherence_weight(one, two, ramp, valid, frames, cyclic, normalise)
-    if attention == "gradient":
-        return valid * gradient_mask(one, normalise)
-    if attention != "both":
-        raise ValueError(f"attention={attention!r}: choose none, variance, gradient or both")
-    both = ("variance", "gradient")
-    weights = (_loss_weight(one, two, valid, a, frames, ramp, normalise, cyclic) for a in both)
-    return sum(weights) / 2
-
-# %% ../nbs/51_panels.ipynb #ca7d4f8f
+# %% ../nbs/51_panels.ipynb #45d944d9
 def panels(
     clip: np.ndarray,  # (t, h, w, 3) uint8
     loc1: np.ndarray,  # (t, h, w) probabilities of view 1; this and the next three: array or tensor
     loc2: np.ndarray = None,  # (t, h, w) of view 2, carried back; None: there is no second view
     valid: np.ndarray = None,  # (t, h, w) 1 where view 2 knows the pixel; None: everywhere
     truth: np.ndarray = None,  # (t, h, w)
-    frames: int = 5,  # window of the variance masks, odd
+    window: int = 5,  # frames under the variance masks, odd
     ramp: float = 1.0,  # w of Eq. 3
     normalise: bool = True,  # scale masks to [0, 1], as training does
     attention: str = "variance",  # mask that enters the loss: variance, gradient, both or none
@@ -71,7 +46,7 @@ def panels(
     found = {} if truth is None else {"truth": _as_map(truth)}
     found["prediction"] = one
     alone = {
-        "variance mask, clip alone": variance_mask(one, None, frames, normalise),
+        "variance mask, clip alone": variance_mask(one, None, window, normalise),
         "gradient mask": gradient_mask(one, normalise),
     }
     if loc2 is None:
@@ -81,15 +56,15 @@ def panels(
         valid = torch.ones_like(one) if valid is None else _as_map(valid)
         squared = (one - two) ** 2
         known = torch.where(valid > 0, two, one)
-        weight = _loss_weight(one, two, valid, attention, frames, ramp, normalise, cyclic)
+        weights = place_weights(one, two, valid, ramp, attention, window, cyclic, normalise)
         found["view 2, carried back"] = two
         found["squared difference"] = valid * squared
-        found["variance mask, ring"] = variance_mask(one, known, frames, normalise)
+        found["variance mask, ring"] = variance_mask(one, known, window, normalise)
         found |= alone
-        found["enters the loss"] = weight * squared
+        found["enters the loss"] = sum(weights) / len(weights) * squared
     return {"frame": clip, **{name: x[0, 0].numpy() for name, x in found.items()}}
 
-# %% ../nbs/51_panels.ipynb #59379a62
+# %% ../nbs/51_panels.ipynb #651a679f
 def second_derivative(
     t: int,  # frames
 ) -> list:  # t rows of t coefficients
@@ -99,7 +74,7 @@ def second_derivative(
     (derivative,) = torch.gradient(torch.eye(t), dim=0)
     return (derivative @ derivative).tolist()
 
-# %% ../nbs/51_panels.ipynb #2e113c68
+# %% ../nbs/51_panels.ipynb #26845393
 def _untouched(b: int, size: int) -> View:
     "View 1: the clip itself."
     return random_view(b, flip=0.0)
@@ -109,27 +84,7 @@ def mirror(b: int, size: int) -> View:
     "View 2: the mirror image."
     return random_view(b, flip=1.0)
 
-# %% ../nbs/51_panels.ipynb #5b1f1977
-def _assignments(
-    capsules: ConvCapsules,
-    poses: Tensor,  # (b, i * p * p, h, w) of the children
-    activations: Tensor,  # (b, i, h, w)
-) -> Tensor | None:  # (b, i, j, h, w): share of child i that goes to class j; sums to 1 over j
-    "Routing assignments of the class capsules at every place; None where nothing is routed."
-    if capsules.routing == "pooled":
-        return None
-    b, i, h, w = activations.shape
-    p = capsules.pose
-    votes = vote(poses.movedim(1, -1).reshape(-1, i, p, p), capsules.weight)
-    present = activations.movedim(1, -1).reshape(-1, i)
-    if capsules.routing == "em":
-        cost = capsules.beta_u, capsules.beta_a
-        shares = em_routing(votes, present, *cost, capsules.iters, **capsules.em)[2]
-    else:
-        shares = dynamic_routing(votes * present[..., None, None], capsules.iters)[2]
-    return shares.view(b, h, w, i, -1).permute(0, 3, 4, 1, 2)
-
-# %% ../nbs/51_panels.ipynb #402529b7
+# %% ../nbs/51_panels.ipynb #ce928b21
 class Look(NamedTuple):
     "What there is to show of one detector and one clip, on the CPU; None: it does not exist."
 
@@ -148,25 +103,25 @@ def look(
 ) -> Look:
     "One forward pass over both views; the detector is left as it was."
     device, training = next(model.parameters()).device, model.training
-    kept = []
-    hook = model.capsules.register_forward_pre_hook(
-        lambda _, args: kept.append([x[:1] for x in args])
-    )
-    # no label: the detector chooses the class itself
-    nobody = torch.tensor([-1], device=device)
-    views = (_untouched, second_view)
-    with torch.random.fork_rng(devices=[]):
-        seen = see(model.eval(), clip[None].to(device), nobody, Progress(1, 1), views)
-    hook.remove()
-    model.train(training)
-    back = (invert(view, out.logits.sigmoid()) for view, out in zip(seen.views, seen.outs))
-    (loc1, known1), (loc2, known2) = back
-    maps = (x[0, 0].float().cpu() for x in (loc1, loc2, known1 * known2))
-    routing = _assignments(model.capsules, *kept[0])
-    rest = (seen.outs[0].activations, routing)
-    return Look(*maps, *(None if x is None else x[0].float().cpu() for x in rest))
 
-# %% ../nbs/51_panels.ipynb #6c04d100
+    def ask(clips, keep):
+        return model(clips, keep, with_routing=True)
+
+    ask.n_classes = model.n_classes
+    nobody = torch.tensor([-1], device=device)  # no label: the detector chooses the class itself
+    views = (_untouched, second_view)
+    model.eval()
+    with torch.random.fork_rng(devices=[]):
+        seen = see(ask, clip[None].to(device), nobody, Progress(1, 1), views)
+    model.train(training)
+    one, two = seen.outs
+    loc1, known1 = invert(seen.views[0], one.logits.sigmoid())
+    loc2, known2 = invert(seen.views[1], two.logits.sigmoid())
+    maps = (x[0, 0].float().cpu() for x in (loc1, loc2, known1 * known2))
+    rest = (x if x is None else x[0].float().cpu() for x in (one.activations, one.routing))
+    return Look(*maps, *rest)
+
+# %% ../nbs/51_panels.ipynb #bdc8c141
 def look_at(
     x: nn.Module | np.ndarray,  # detector, or (t, h, w) probabilities in its place
     clip: Tensor,  # (3, t, h, w) in [0, 1]
@@ -183,7 +138,7 @@ def look_at(
     two = torch.as_tensor(second_view, dtype=torch.float32)
     return Look(one, two, torch.ones_like(two))
 
-# %% ../nbs/51_panels.ipynb #f864e751
+# %% ../nbs/51_panels.ipynb #a9454ba0
 def _clip_of(
     video: Video,
     sight: Sight,
@@ -219,7 +174,7 @@ def read_clip(
         return _clip_of(video, sight, frame)
     return to_tensor(source), None, None
 
-# %% ../nbs/51_panels.ipynb #e308dff8
+# %% ../nbs/51_panels.ipynb #ec63dc12
 def _top(x: np.ndarray) -> float:
     "Upper end of a panel's colour scale: 1, or the maximum of what stays far below it."
     return 1.0 if x.max() > 0.3 else float(x.max()) or 1.0
