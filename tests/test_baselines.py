@@ -18,6 +18,7 @@ from vad_ssl.baselines import (
     PSEUDO_LABEL,
     blend,
     class_consistency,
+    co_ssd_step,
     confident,
     guess,
     labeller,
@@ -198,7 +199,8 @@ def test_co_ssd_mirrors_every_clip_and_reads_no_mask_of_the_rest(setup_1):
     unl = setup_1.unl
     assert mirrored(5).flip.all() and not mirrored(5, flip=False).flip.any()
     blind = unl | {"mask": torch.full((3,), float("nan"))}
-    losses = CO_SSD.step(model, lab, blind, Progress(5, 10))
+    assert CO_SSD.step is co_ssd_step
+    losses = co_ssd_step(model, lab, blind, Progress(5, 10))
     assert set(losses) == {"spread", "localisation", "class consistency"}
     assert all(v.isfinite() for v in losses.values())
 

@@ -71,7 +71,7 @@ def test_the_ring_adds_the_variance_of_the_mean_and_of_half_the_gap(setup_1):
     torch.testing.assert_close(middle, variance(m[:, :, 1:6], 2) + variance(d[:, :, 1:6], 2))
 
 
-def test_in_float64_the_mask_is_the_same_to_seven_digits(setup_1):
+def test_in_float64_the_mask_is_the_same_to_six_digits(setup_1):
     one = setup_1.one
     two = setup_1.two
     fine = variance_mask(one.double(), two.double())

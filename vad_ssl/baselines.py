@@ -59,7 +59,7 @@ def confident(
     sure_class: float,  # smallest activation of the winning class
     sure_place: float,  # smallest mean probability inside the marked region
 ) -> Tensor:  # (b,) bool
-    "Clips whose class and place the detector is sure of; a clip in which it marks nothing is not one of them."
+    "Clips whose class and place the detector is sure of; one in which it marks nothing is not."
     probs = out.logits.sigmoid().flatten(1)
     marked = probs > 0.5
     place = (probs * marked).sum(1) / marked.sum(1).clamp(min=1)

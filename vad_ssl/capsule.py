@@ -50,8 +50,9 @@ def standardise(
     return gap / (gap.square().mean(1, keepdim=True) + 1e-7).sqrt()
 
 # %% ../nbs/13_capsule.ipynb #7e3f15e0
-def _at_least_float32(x: Tensor) -> Tensor:
-    return x.to(torch.promote_types(x.dtype, torch.float32))
+def _at_least_float32(x):
+    wide = torch.promote_types(x.dtype, torch.float32)
+    return x.to(wide)
 
 
 def em_routing(
@@ -71,11 +72,15 @@ def em_routing(
     log_r = votes.new_full(votes.shape[:3], -math.log(votes.shape[2]))
     for left in reversed(range(iters)):
         mu, var, amount, dist = m_step(votes, log_r, activations)
-        cost = amount * (beta_u + var.log() / 2).sum(-1)
-        score = lam * (beta_a + (standardise(cost) if relative else -cost))
+        width = beta_u + var.log() / 2
+        cost = amount * width.sum(-1)
+        gain = standardise(cost) if relative else -cost
+        score = lam * (beta_a + gain)
         if left:
-            log_r = e_step(dist, var, F.logsigmoid(score), tau or votes.shape[-1])
-    return mu.to(dtype), score.sigmoid().to(dtype), log_r.exp().to(dtype)
+            log_a = F.logsigmoid(score)
+            log_r = e_step(dist, var, log_a, tau or votes.shape[-1])
+    found = mu, score.sigmoid(), log_r.exp()
+    return tuple(x.to(dtype) for x in found)
 
 # %% ../nbs/13_capsule.ipynb #272a572d
 def squash(
@@ -98,9 +103,11 @@ def dynamic_routing(
         r = b.softmax(2)
         poses = squash((r.unsqueeze(-1) * votes).sum(1))
         if left:
-            b = b + (votes * poses.unsqueeze(1)).sum(-1)
+            agreement = votes * poses.unsqueeze(1)
+            b = b + agreement.sum(-1)
     length = (poses.square().sum(-1) + 1e-7).sqrt()
-    return poses.to(dtype), length.to(dtype), r.to(dtype)
+    found = poses, length, r
+    return tuple(x.to(dtype) for x in found)
 
 # %% ../nbs/13_capsule.ipynb #77631c24
 def pooled(
@@ -218,7 +225,8 @@ class _InTurns(torch.autograd.Function):
         params = [x.detach().requires_grad_() for x in params]
         below = []
         whole = poses, activations, g_poses, g_activations
-        for *turn, above_p, above_a in zip(*(x.split(ctx.rows) for x in whole)):
+        turns = zip(*(x.split(ctx.rows) for x in whole))
+        for *turn, above_p, above_a in turns:
             turn = [x.detach().requires_grad_() for x in turn]
             with torch.enable_grad():
                 out = ctx.f(*turn, *params)[:2]

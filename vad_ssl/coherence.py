@@ -63,16 +63,16 @@ def min_max(
 # %% ../nbs/23_coherence.ipynb #a2673899
 def variance_mask(
     view1: Tensor,  # (b, 1, t, h, w) probabilities of view 1
-    view2: Tensor = None,  # (b, 1, t, h, w) of view 2, carried back, None: the clip alone
+    view2: Tensor = None,  # (b, 1, t, h, w) of view 2, carried back; None: the clip alone
     frames: int = 5,  # odd, frames in the window: 2 past, the current one and 2 future
     normalise: bool = True,  # scale each clip's mask to [0, 1]
 ) -> Tensor:  # (b, 1, t, h, w), no gradient
     "Temporal-coherence attention (Eq. 4): variance over nearby frames, on the ring of two views."
     if frames % 2 == 0 or frames < 1:
         raise ValueError(f"frames={frames}: a window around a frame has an odd number, such as 5")
-    views = fixed_maps(*(view for view in (view1, view2) if view is not None))
+    views = [view1] if view2 is None else [view1, view2]
     around = clip_variance if view2 is None else ring_variance
-    mask = around(*views, frames)
+    mask = around(*fixed_maps(*views), frames)
     return (min_max(mask) if normalise else mask).to(view1.dtype)
 
 # %% ../nbs/23_coherence.ipynb #a37ee674

@@ -27,7 +27,8 @@ def js_divergence(
     of_p = log_p.exp() * (log_p - log_m)
     of_q = log_q.exp() * (log_q - log_m)
     divergence = ((of_p + of_q) / 2).sum(-1)
-    return divergence.clamp(min=0).mean().to(feat1.dtype)
+    mean = divergence.clamp(min=0).mean()
+    return mean.to(feat1.dtype)
 
 # %% ../nbs/22_consistency.ipynb #ea8b7559
 def l2_consistency(
@@ -50,7 +51,8 @@ def fixed_maps(
 ) -> list:  # the same maps, at least in float32, without gradient
     "Localisation maps to compute a mask from; what is none is refused before it broadcasts."
     for x in maps:
-        if not isinstance(x, Tensor) or x.ndim != 5 or x.shape[1] != 1:
+        is_map = isinstance(x, Tensor) and x.ndim == 5 and x.shape[1] == 1
+        if not is_map:
             what = getattr(x, "shape", type(x))
             raise ValueError(f"a localisation map is a tensor (b, 1, t, h, w), got {what}")
     shapes = {tuple(x.shape) for x in maps}

@@ -46,8 +46,10 @@ def gradient_mask(
 ) -> Tensor:  # (b, t, h, w) in [0, 1], without the channel axis, no gradient
     "Released gradient mask: the signed, scaled second derivative; about 0.5 where nothing changes."
     p = logits.detach().sigmoid().squeeze(1)
-    p = p if lower is None else p.masked_fill(p < lower, 0)
-    p = p if upper is None else p.masked_fill(p > upper, 1)
+    if lower is not None:
+        p = p.masked_fill(p < lower, 0)
+    if upper is not None:
+        p = p.masked_fill(p > upper, 1)
     (velocity,) = torch.gradient(p, dim=1)
     (acceleration,) = torch.gradient(velocity, dim=1)
     return _min_max(acceleration)
@@ -99,7 +101,8 @@ def _m_step(
 ) -> tuple:  # means and variances (..., 1, j, p * p), activations of the parents (..., j)
     "Released M-step."
     r = r * activations.unsqueeze(-1)
-    r = r / (r.sum(-1, keepdim=True) + _EPS)  # over parents: the activations cancel
+    over_parents = r.sum(-1, keepdim=True)
+    r = r / (over_parents + _EPS)  # the activations cancel
     total = r.sum(-2)
     share = (r / (total.unsqueeze(-2) + _EPS)).unsqueeze(-1)
     mu = (share * votes).sum(-3, keepdim=True)
@@ -109,9 +112,11 @@ def _m_step(
     cost = (each * total.unsqueeze(-1)).sum(-1)
     mean = cost.mean(-1, keepdim=True)
     summed = (cost - mean).sum(-1, keepdim=True)  # zero, but for rounding
-    s = (summed**2 / cost.shape[-1] + _EPS).sqrt()  # square outside the sum
+    square = summed**2 / cost.shape[-1]  # outside the sum
+    s = (square + _EPS).sqrt()
     gap = (mean - cost) / (s + _EPS)
-    return mu, var, (1e-6 * (beta_a - gap)).sigmoid()
+    active = 1e-6 * (beta_a - gap)
+    return mu, var, active.sigmoid()
 
 # %% ../nbs/64_released.ipynb #9c5791bc
 def _e_step(
