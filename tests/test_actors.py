@@ -7,16 +7,15 @@ import numpy as np
 import pytest
 import tempfile
 
-from vad_ssl.actors import ACTIONS, box_of, cover, draw_video, make_actors, motion, shifted, skeleton
+from vad_ssl.actors import ACTIONS, _box_of, cover, draw_video, make_actors, motion, shifted, skeleton
 
 
 def test_sticks_follow_the_angles_worked_by_hand():
     skate = skeleton(motion("Skate", np.array([0.25])))
     assert skate.shape == (1, 10, 2, 2)
-    np.testing.assert_allclose(skate[0, 0, 0], [0.55, 0], atol=1e-9)  # the hips
-    np.testing.assert_allclose(
-        skate[0, 0, 1], [0.55, -0.32], atol=1e-9
-    )  # the neck: cos(2 pi / 4) = 0, no lean
+    hips, neck = skate[0, 0]
+    np.testing.assert_allclose(hips, [0.55, 0], atol=1e-9)
+    np.testing.assert_allclose(neck, [0.55, -0.32], atol=1e-9)  # cos(2 pi / 4) = 0, no lean
 
 
 def test_a_constant_phase_holds_still_and_a_full_cycle_returns():
@@ -35,16 +34,16 @@ def test_an_unknown_action_names_the_choices():
 def test_a_stick_covers_what_it_should():
     c = cover(np.array([[[[2.0, 3.0], [6.0, 3.0]]]]), np.array([1.0]), 7, 9)[0, 0]
     assert c.shape == (7, 9)
-    assert (
-        c[3, 4] == 1 and c[2, 4] == 0.5 and c[1, 4] == 0
-    )  # on the line; 1 px off: radius 1 - 1 + 0.5; 2 px off
+    assert c[3, 4] == 1  # on the line
+    assert c[2, 4] == 0.5  # a pixel off: radius 1 - 1 + 0.5
+    assert c[1, 4] == 0
     assert c[3, 1] == 0.5 and c[3, 0] == 0  # the cap beyond the end
 
 
 def test_a_box_is_tight():
     a = np.zeros((1, 6, 8))
     a[0, 2:5, 3:7] = 1
-    assert box_of(a).tolist() == [[3, 2, 4, 3]]
+    assert _box_of(a).tolist() == [[3, 2, 4, 3]]
 
 
 def test_a_shift_moves_pixels_by_hand():
@@ -98,10 +97,8 @@ def test_decoded_pixels_are_close_to_the_drawn_ones(setup_1):
     decoded = read_frames(video.path, range(32))
     assert np.abs(decoded.astype(int) - drawn).mean() < 12  # lossy video, but the same picture
     x, y, w, h = tubes[0][2][0]
-    assert (
-        video.tubes[0].boxes[0].tolist() == [x, y, x + w - 1, y + h - 1]
-        and video.tubes[0].start == tubes[0][0]
-    )
+    assert video.tubes[0].boxes[0].tolist() == [x, y, x + w - 1, y + h - 1]
+    assert video.tubes[0].start == tubes[0][0]
 
 
 def test_annotations_depend_on_the_seed_alone(setup_1):
@@ -113,9 +110,8 @@ def test_annotations_depend_on_the_seed_alone(setup_1):
 def test_an_interrupted_run_leaves_nothing_that_looks_finished():
     target = Path(tempfile.mkdtemp()) / "actors"
     (target.parent / ".actors.1" / "videos").mkdir(parents=True)  # what a killed process leaves behind
-    assert (
-        make_actors(target, train=1, test=1, workers=1) == target and (target / "pyannot.pkl").exists()
-    )
+    assert make_actors(target, train=1, test=1, workers=1) == target
+    assert (target / "pyannot.pkl").exists()
     assert len(ucf101_24(target)) == 2 * len(ACTIONS)
 
 

@@ -22,10 +22,13 @@ import pytest
 import torch
 from filelock import FileLock
 
-from vad_ssl.dev import docs, repository
+from vad_ssl.dev import repository
 from vad_ssl.inspector import Inspector
+from vad_ssl.site import docs
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install playwright")
+sync_api = pytest.importorskip(
+    "playwright.sync_api", reason="no Playwright: pip install playwright"
+)
 ROOT = repository()
 SIZES = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
 
@@ -33,10 +36,14 @@ SIZES = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "hei
 @pytest.fixture(scope="module")
 def browser():
     """Chromium: the system's, or the one that `python -m playwright install chromium` fetched."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    found = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
     with sync_api.sync_playwright() as play:
         try:
-            chromium = play.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+            chromium = play.chromium.launch(
+                executable_path=found, args=["--no-sandbox", "--disable-gpu"]
+            )
         except sync_api.Error as error:
             pytest.skip(
                 f"no browser: apt-get install chromium, or python -m playwright install chromium ({error.message[:60]})"
@@ -72,8 +79,9 @@ def free_port():
 @pytest.fixture
 def serve(tmp_path):
     """Start a Jupyter server of some kind and wait until it answers."""
-    running, runtime = [], tempfile.mkdtemp(
-        prefix="jupyter"
+    running, runtime = (
+        [],
+        tempfile.mkdtemp(prefix="jupyter"),
     )  # a short path: sockets have names of at most 107 letters
 
     def start(module, *options):
@@ -122,7 +130,10 @@ def moves(scope):
     slider.wait_for()
     before, pictures = slider.input_value(), canvases(scope)
     slider.press("ArrowRight")
-    return slider.input_value() != before and sum(a != b for a, b in zip(pictures, canvases(scope))) > 3
+    return (
+        slider.input_value() != before
+        and sum(a != b for a, b in zip(pictures, canvases(scope))) > 3
+    )
 
 
 @pytest.fixture(scope="module")
@@ -297,7 +308,11 @@ def test_voila_serves_the_live_inspector(page, serve, tmp_path):
     write_video(tmp_path / "walk.avi", draw_video("Walk", np.random.default_rng(0), frames=24)[0])
     (tmp_path / "live.ipynb").write_text(json.dumps(live_notebook(tmp_path / "walk.avi")))
     home = serve(
-        ["voila"], "--no-browser", "--Voila.ip=127.0.0.1", "--port={port}", str(tmp_path / "live.ipynb")
+        ["voila"],
+        "--no-browser",
+        "--Voila.ip=127.0.0.1",
+        "--port={port}",
+        str(tmp_path / "live.ipynb"),
     )
     page.goto(home)
     assert moves(page)
@@ -318,7 +333,9 @@ def site():
         Path(tempfile.gettempdir()) / f"vad_ssl_site_{zlib.crc32(str(ROOT).encode())}.lock"
     ):  # one worker at a time
         assert docs() == 0
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=folder)
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -351,7 +368,14 @@ def test_the_sites_inspector_moves_with_no_kernel(page, site, size):
 @pytest.mark.parametrize("size", SIZES)
 def test_the_site_asks_no_other_host_and_fits(page, site, size):
     page.set_viewport_size(SIZES[size])
-    for name in ("index", "_nbs/23_coherence", "_nbs/25_objective", "paper_to_code", "symbols", "api"):
+    for name in (
+        "index",
+        "_nbs/23_coherence",
+        "_nbs/25_objective",
+        "paper_to_code",
+        "symbols",
+        "api",
+    ):
         page.goto(f"{site}/{name}.html", wait_until="networkidle")
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1"), name
     assert page.errors == [] and elsewhere(page, site) == []

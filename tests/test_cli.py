@@ -1,4 +1,4 @@
-"Generated from nbs/93_cli.ipynb: change the notebook, then `make export`."
+"Generated from nbs/95_cli.ipynb: change the notebook, then `make export`."
 from pathlib import Path
 from torch import nn
 from types import SimpleNamespace

@@ -1,7 +1,7 @@
 "Generated from nbs/14_detector.ipynb: change the notebook, then `make export`."
 from torch import nn
 from types import SimpleNamespace
-from vad_ssl.i3d import I3D
+from vad_ssl.inception import I3D
 import pytest
 import torch
 import torch.nn.functional as F

@@ -2,10 +2,10 @@
 from PIL import Image
 from pathlib import Path
 from types import SimpleNamespace
-from vad_ssl.data import check
-from vad_ssl.data import class_names
-from vad_ssl.data import read
+from vad_ssl.check import check_data
 from vad_ssl.data import youtube_vos
+from vad_ssl.records import class_names
+from vad_ssl.records import read
 import json
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def test_the_reader_of_youtube_vos_reads_the_drawn_data_set(setup_1):
     assert len(videos) == 2 * len(CATEGORIES) and class_names(videos) == sorted(CATEGORIES)
     assert all(v.n_frames == 8 and 1 <= len(v.tubes) <= 2 for v in videos)
     assert all(t.masks(t.start).sum() >= 20 for v in videos for t in v.tubes)
-    assert len(check(root)) == 0
+    assert len(check_data(root)) == 0
 
 
 def test_stored_masks_are_the_drawn_ones_and_pictures_are_close(setup_1):
@@ -57,7 +57,12 @@ def test_valid_shows_each_object_s_first_mask_and_nothing_else(setup_1):
 def test_the_same_seed_draws_the_same_bytes_and_another_seed_others(setup_1):
     root = setup_1.root
     again = make_objects(Path(tempfile.mkdtemp()) / "objects", train=2, valid=1)
-    files = lambda root: {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+    def files(root):
+        return {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
     assert files(again) == files(root)
     other = make_objects(Path(tempfile.mkdtemp()) / "objects", seed=1, train=1, valid=0)
     names = [{p.name for p in (r / "train" / "JPEGImages").iterdir()} for r in (root, other)]

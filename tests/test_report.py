@@ -1,4 +1,4 @@
-"Generated from nbs/92_report.ipynb: change the notebook, then `make export`."
+"Generated from nbs/94_report.ipynb: change the notebook, then `make export`."
 from PIL import Image
 from pathlib import Path
 from types import SimpleNamespace

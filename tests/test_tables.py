@@ -1,10 +1,16 @@
 "Generated from nbs/83_tables.ipynb: change the notebook, then `make export`."
+from pathlib import Path
 from types import SimpleNamespace
+from vad_ssl.config import PRESETS
+from vad_ssl.config import vary
+from vad_ssl.objects import make_objects
+from vad_ssl.studies import study
 import matplotlib
 import pandas as pd
 import pytest
+import tempfile
 
-from vad_ssl.tables import figure, metric_name, paired, table
+from vad_ssl.tables import _telling, details, figure, metric_name, paired, table
 
 
 @pytest.fixture
@@ -41,3 +47,29 @@ def test_the_figure_has_a_panel_a_metric_and_a_dot_a_run():
     fig = figure(made, ("x", "y"))
     dots = sum(len(line.get_xdata()) for line in fig.axes[0].lines)
     assert len(fig.axes) == 2 and dots >= len(made)
+
+
+@pytest.fixture(scope="module")
+def setup_2():
+    root = make_objects(Path(tempfile.mkdtemp()) / "objects", train=4, valid=1)
+    small = dict(width=4, batch_labelled=2, batch_unlabelled=2, epochs=2, steps=1)
+    tiny = vary(PRESETS["vos"], root=str(root), **small)
+    out = Path(tempfile.mkdtemp())
+    creatures = study("vos", out, 1, tiny, bar=False)
+    return SimpleNamespace(root=root, small=small, tiny=tiny, out=out, creatures=creatures)
+
+
+def test_details_are_those_of_the_rows_and_the_picked_objects_follow_the_rule(setup_2):
+    out = setup_2.out
+    creatures = setup_2.creatures
+    lines = details(creatures, out)
+    assert set(lines.row) == set(creatures.row) and {"video", "object", "J", "F"} <= set(lines.columns)
+    first = lines[(lines.row == creatures.row[0])]
+    mean = first.groupby(["video", "object"])[["J", "F"]].mean()
+    assert len(mean) == creatures.objects[0]
+    picks = _telling(lines)
+    assert [caption.split(":")[0] for caption in picks] == [
+        "gains most",
+        "loses most",
+        "followed worst",
+    ]

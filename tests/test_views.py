@@ -56,9 +56,8 @@ def test_a_shift_agrees_with_rolling_and_blanking_one_clip_at_a_time(setup_1):
 def test_zooming_by_two_doubles_a_square():
     square = torch.zeros(1, 1, 1, 16, 16)
     square[..., 6:10, 6:10] = 1
-    assert zoom(square, torch.tensor([2.0])).sum().item() == pytest.approx(
-        64, rel=0.05
-    )  # 4 x 4 becomes 8 x 8
+    twice = zoom(square, torch.tensor([2.0]))
+    assert twice.sum().item() == pytest.approx(64, rel=0.05)  # 4 x 4 becomes 8 x 8
     assert torch.equal(zoom(square, torch.tensor([1.0])) > 0.5, square > 0.5)
 
 
@@ -85,9 +84,7 @@ def test_valid_pixels_are_exactly_those_that_a_shift_keeps():
     view = random_view(1, flip=0.0)._replace(by=torch.tensor([[2, -3]]))
     _, valid = invert(view, torch.zeros(1, 1, 1, 10, 10))
     kept = torch.zeros(10, 10)
-    kept[:8, 3:] = (
-        1  # moved down by 2 and left by 3: the last two rows and the first three columns left the frame
-    )
+    kept[:8, 3:] = 1  # down by 2, left by 3: the last two rows and first three columns are lost
     assert torch.equal(valid[0, 0, 0], kept)
 
 
@@ -97,9 +94,8 @@ def test_the_inverse_of_a_zoom_is_close_on_a_smooth_map():
     view = random_view(2, flip=0.5)._replace(factor=torch.tensor([1.15, 0.9]))
     back, valid = invert(view, apply(view, maps, spatial_only=True))
     assert ((back - maps).abs() * valid).max() < 0.01
-    assert (
-        0.6 < valid[0].mean() < 0.85 and valid[1].mean() > 0.9
-    )  # enlarging by 1.15 loses 1 - 1 / 1.15 ** 2 = 24%
+    assert 0.6 < valid[0].mean() < 0.85  # enlarging by 1.15 loses 1 - 1 / 1.15 ** 2 = 24%
+    assert valid[1].mean() > 0.9
 
 
 def test_recolouring_moves_nothing_and_stays_in_range(setup_2):
@@ -125,3 +121,12 @@ def test_the_same_seed_draws_the_same_view():
     first = strong_view(3, 56)
     torch.manual_seed(7)
     assert all(torch.equal(a, b) for a, b in zip(first, strong_view(3, 56)))
+
+
+def test_a_zoom_of_0_only_shifts_and_recolours_and_draws_the_same_numbers():
+    torch.manual_seed(7)
+    first = strong_view(3, 56)
+    torch.manual_seed(7)
+    level = strong_view(3, 56, zoom=0)
+    assert (level.factor == 1).all() and not (first.factor == 1).any()
+    assert torch.equal(level.by, first.by) and torch.equal(level.noise, first.noise)

@@ -21,12 +21,12 @@ def m_step(
     activations: Tensor,  # (n, i): how present each child is, in [0, 1]
 ) -> tuple:  # mean (n, j, p), variance (n, j, p), amount (n, j), squared distances (n, i, j, p)
     "Fit one Gaussian a parent to the votes it was assigned."
-    present = activations.unsqueeze(-1)
-    w = (log_r + (present + 1e-4).log()).softmax(1).unsqueeze(-1)
+    log_a = (activations + 1e-4).log().unsqueeze(-1)
+    w = (log_r + log_a).softmax(1).unsqueeze(-1)
     mu = (w * votes).sum(1)
     dist = (votes - mu.unsqueeze(1)).square()
     var = (w * dist).sum(1) + 1e-4
-    amount = (log_r.exp() * present).sum(1)
+    amount = (log_r.exp() * activations.unsqueeze(-1)).sum(1)
     return mu, var, amount, dist
 
 # %% ../nbs/13_capsule.ipynb #d9ec6059
@@ -37,9 +37,9 @@ def e_step(
     tau: float,  # temperature: 1 sums the log-likelihood over the pose, p averages it
 ) -> Tensor:  # log assignments (n, i, j); their exponentials sum to 1 over parents
     "Ask every child which parent explains its vote best."
+    misfit = (dist * (0.5 / var).unsqueeze(1)).sum(-1)
     width = var.log().sum(-1).unsqueeze(1) / 2
-    misfit = (dist * (0.5 / var).unsqueeze(1)).sum(-1) + width
-    return (log_a.unsqueeze(1) - misfit / tau).log_softmax(2)
+    return (log_a.unsqueeze(1) - (misfit + width) / tau).log_softmax(2)
 
 # %% ../nbs/13_capsule.ipynb #b4341baf
 def standardise(

@@ -322,6 +322,7 @@ def weight(run: Run) -> float:
 
 
 def fingerprint(run: Run) -> str:
-    "A short name that changes with every field that may change the outcome."
-    decisive = settings(replace(run, machine=Machine())) | {"lam": weight(run)}
+    "A short name that changes with every field that may change the trained weights."
+    run = vary(replace(run, machine=Machine()), part=Data.part)  # which part is scored: files say
+    decisive = settings(run) | {"lam": weight(run)}
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:10]

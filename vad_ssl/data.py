@@ -31,8 +31,12 @@ def _stored_tube(a: dict) -> dict:
     boxes = np.asarray(a["boxes"])
     if (boxes < 0).any() or (boxes >= 2**16).any():
         raise ValueError("box out of range. Clip it.")
-    tube = {k: int(a[k]) for k in ("label", "sf", "ef")}
-    return tube | {"boxes": boxes.astype(np.uint16)}
+    return {
+        "label": int(a["label"]),
+        "sf": int(a["sf"]),
+        "ef": int(a["ef"]),
+        "boxes": boxes.astype(np.uint16),
+    }
 
 
 def save_annotations(
@@ -43,12 +47,15 @@ def save_annotations(
     "Write UCF101-24's own layout; the same annotations give the same bytes."
     content = {}
     for name, entry in sorted(annotations.items()):
-        stored = {k: int(entry[k]) for k in ("numf", "label")}
         try:
-            stored["annotations"] = [_stored_tube(a) for a in entry["annotations"]]
+            tubes = [_stored_tube(a) for a in entry["annotations"]]
         except ValueError as e:
             raise DataError(f"{root}: {name}: {e}") from e
-        content[str(name)] = stored
+        content[str(name)] = {
+            "numf": int(entry["numf"]),
+            "label": int(entry["label"]),
+            "annotations": tubes,
+        }
     listed = "".join(f"{name}\n" for name in sorted(test_names))
     write_atomic(Path(root) / "testlist01.txt", listed.encode())
     write_atomic(Path(root) / "pyannot.pkl", pickle.dumps(content, protocol=4))
@@ -59,11 +66,12 @@ def inclusive(
 ) -> np.ndarray:  # int32 (n, 4): x1, y1, x2, y2
     "Width and height to the last pixel inside."
     boxes = np.asarray(boxes)
-    wide = np.full(1, np.nan)
-    if boxes.dtype.kind in "uif" and boxes.shape[1:] == (4,):
-        wide = boxes.astype(float)
+    wrong = ValueError(f"{boxes.dtype} boxes {boxes.shape}, not (n, 4) pixels")
+    if boxes.dtype.kind not in "uif" or boxes.shape[1:] != (4,):
+        raise wrong
+    wide = boxes.astype(float)
     if not (abs(wide) < 2**24).all():
-        raise ValueError(f"{boxes.dtype} boxes {boxes.shape}, not (n, 4) pixels")
+        raise wrong
     x, y, w, h = np.rint(wide).astype(np.int32).T
     return np.stack([x, y, x + w - 1, y + h - 1], axis=1)
 
@@ -95,7 +103,10 @@ def safe_name(
 _VIDEOS = {".avi", ".mp4", ".mkv", ".mov", ".webm", ".mpg", ".mpeg", ".m4v"}
 
 
-def _listing(root: Path, wanted: set[str]) -> dict[str, Path]:
+def _listing(
+    root: Path,  # a folder of videos, flat or by class
+    wanted: set[str],  # names of videos, without folder and suffix
+) -> dict[str, Path]:  # name -> file or folder of frames
     "Look names up in `root` and its class folders, each listed once."
     found = {}
     places = [root]
@@ -125,8 +136,11 @@ def _class_number(x) -> int:
     return -1 if isinstance(x, str) else _integer(x, 0, 10**4)
 
 
-def _ucf_tube(a: dict, label) -> Tube:
-    "One annotation; `label` is the video's."
+def _ucf_tube(
+    a: dict,  # annotation
+    label: int | str,  # of the video
+) -> Tube:
+    "One tube of `pyannot.pkl`."
     start = _integer(plain(a["sf"]))
     stop = _integer(plain(a["ef"]))
     boxes = inclusive(plain(a["boxes"]))
@@ -136,7 +150,11 @@ def _ucf_tube(a: dict, label) -> Tube:
     return Tube(_class_number(label), start, boxes)
 
 
-def _ucf_video(root: Path, entry: dict, name: str) -> Video:
+def _ucf_video(
+    root: Path,  # folder of the videos
+    entry: dict,  # annotation
+    name: str,  # such as "Biking/v_Biking_g01_c03"
+) -> Video:
     "One entry of `pyannot.pkl`."
     label = plain(entry["label"])
     stem = PurePosixPath(name).name
@@ -156,8 +174,10 @@ def _ucf_video(root: Path, entry: dict, name: str) -> Video:
     )
 
 
-def _number_classes(videos: list[Video]) -> list[Video]:
-    "Labels for classes that are named: the place of each name in the alphabet."
+def _number_classes(
+    videos: list[Video],  # with class names
+) -> list[Video]:  # with labels: the place of each name in the alphabet
+    "For annotations that name classes instead of numbering them."
     actions = sorted({v.action for v in videos if v.action})
     out = []
     for v in videos:
@@ -167,8 +187,12 @@ def _number_classes(videos: list[Video]) -> list[Video]:
     return out
 
 # %% ../nbs/04_data.ipynb #ba80ac2a
-def _collect(source: Path, entries: Iterable[tuple], bad: dict | None) -> list[Video]:
-    "Make records of (name, maker) pairs; what fails is named, or noted in `bad`."
+def _collect(
+    source: Path,  # annotation file, named in errors
+    entries: Iterable[tuple],  # (name, function that makes its record)
+    bad: dict | None,  # takes name -> reason of entries that fail, instead of an error
+) -> list[Video]:  # records, each name once
+    "Make records one by one; what fails is named."
     videos = {}
     for name, make in entries:
         try:
@@ -207,7 +231,9 @@ def ucf101_24(
         place = root / "rgb-images"
     tests = _test_names(root / "testlist01.txt")
     annotations = load_plain(source)
-    entries = [(name, partial(_ucf_video, place, e)) for name, e in annotations.items()]
+    entries = []
+    for name, entry in annotations.items():
+        entries.append((name, partial(_ucf_video, place, entry)))
     videos = _collect(source, entries, bad)
     if any(v.label < 0 for v in videos):
         videos = _number_classes(videos)
@@ -227,7 +253,10 @@ _CODES = "i1 u1 i2 u2 i4 u4 f4 f8 i8 u8".split()
 _MAT_TYPES = dict(zip((1, 2, 3, 4, 5, 6, 7, 9, 12, 13), _CODES))
 
 
-def _mat_parts(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:
+def _mat_parts(
+    data: bytes,  # from a MATLAB 5 file
+    order: str,  # "<" or ">"
+) -> Iterator[tuple[int, bytes]]:  # type and content of one part after the other
     "A part is a type, a size and so many bytes; small ones are squeezed into eight bytes."
     at = 0
     while at + 8 <= len(data):
@@ -299,8 +328,14 @@ _JHMDB_PLACES = (
 )
 
 
-def _jhmdb_video(root: Path, action: str, label: int, split: str, name: str) -> Video:
-    "One video of JHMDB; `name` is CLASS/NAME."
+def _jhmdb_video(
+    root: Path,  # of the data set
+    action: str,  # class
+    label: int,  # its number
+    split: str,  # "train" or "test"
+    name: str,  # CLASS/NAME
+) -> Video:
+    "One video of JHMDB."
     source = root / "puppet_mask" / name / "puppet_mask.mat"
     masks = _puppet(source)
     n, h, w = masks.shape
@@ -347,24 +382,39 @@ def jhmdb21(
     return [v for v in videos if split in (None, v.split)]
 
 # %% ../nbs/04_data.ipynb #00dbb80f
-def _object_mask(files: tuple, number: int, frame: int) -> np.ndarray:
-    "Where one object of the palette is in one frame, bool (h, w)."
+def _object_mask(
+    files: list[Path],  # annotation of each frame
+    number: int,  # the object's palette entry
+    frame: int,  # which frame
+) -> np.ndarray:  # bool (h, w)
+    "Where one object is."
     palette = read_image(files[frame], palette=True)
     return palette == number
 
 
-def _vos_tube(files: list[Path], number: str, frames: list[int], label: int) -> Tube:
-    "One object: its masks lie in `files`, one a frame of the video."
-    frames = sorted(frames)
-    start, last = frames[0], frames[-1]
+def _vos_tube(
+    files: list[Path],  # annotation of each frame
+    number: str,  # the object's palette entry
+    frames: list[int],  # where it is seen
+    label: int,  # its category
+) -> Tube:
+    "One object."
+    start = min(frames)
+    last = max(frames)
     if not files[last].exists():
         last = start  # in valid, only the first mask is given
-    unknown = np.full((last + 1 - start, 4), -1, np.int32)
-    number = _integer(int(number), 1, 255)
-    return Tube(label, start, unknown, partial(_object_mask, files, number))
+    boxes = np.full((last + 1 - start, 4), -1, np.int32)
+    entry = _integer(int(number), 1, 255)
+    masks = partial(_object_mask, files, entry)
+    return Tube(label, start, boxes, masks)
 
 
-def _vos_video(part: Path, entry: dict, order: dict, name: str) -> Video:
+def _vos_video(
+    part: Path,  # train/ or valid/
+    entry: dict,  # of meta.json
+    order: dict,  # category -> label
+    name: str,
+) -> Video:
     "One video of YouTube-VOS."
     path = part / "JPEGImages" / name
     stems = [p.stem for p in image_files(path)]
@@ -405,7 +455,11 @@ def _read_meta(path: Path) -> dict[str, dict]:
     return videos
 
 
-def _hold_out(meta: dict, share: float, seed: int) -> set[str]:
+def _hold_out(
+    meta: dict[str, dict],  # from `_read_meta`
+    share: float,  # of the videos; half as large a share of the categories
+    seed: int,  # chance
+) -> set[str]:  # names of the videos kept for testing
     "Some categories with all their videos (unseen), then random others (seen) up to the share."
     if not share:
         return set()
@@ -416,7 +470,8 @@ def _hold_out(meta: dict, share: float, seed: int) -> set[str]:
     unseen = set(rng.permutation(every)[:n_unseen])
     test = {n for n in kinds if kinds[n] & unseen}
     rest = [n for n in kinds if n not in test]
-    more = max(0, round(share * len(kinds)) - len(test))
+    n_test = round(share * len(kinds))
+    more = max(0, n_test - len(test))
     return test | set(rng.permutation(rest)[:more].tolist())
 
 # %% ../nbs/04_data.ipynb #a0051f5e
@@ -433,7 +488,9 @@ def youtube_vos(
     meta = _read_meta(source)
     kinds = set().union(*map(_kinds, meta.values())) - {"None"}
     order = {kind: i for i, kind in enumerate(sorted(kinds))}
-    entries = [(name, partial(_vos_video, part, entry, order)) for name, entry in meta.items()]
+    entries = []
+    for name, entry in meta.items():
+        entries.append((name, partial(_vos_video, part, entry, order)))
     videos = _collect(source, entries, bad)
     test = set(meta) if split == "valid" else _hold_out(meta, holdout, seed)
     videos = [replace(v, split="test" if v.name in test else "train") for v in videos]
@@ -473,17 +530,19 @@ def _table_schema():
     text = pa.Check.str_length(1, 200)
     whole = pa.Check.in_range(0, MAX_FRAMES)
     side = pa.Check.isin(["train", "test"])
-    columns = {c: pa.Column(str, text) for c in ("video", "tube", "label")}
-    columns |= {c: pa.Column(int, whole) for c in ("frame", "x1", "y1", "x2", "y2")}
-    columns["split"] = pa.Column(str, side, required=False)
+    columns = {"split": pa.Column(str, side, required=False)}
+    for name in ("video", "tube", "label"):
+        columns[name] = pa.Column(str, text)
+    for name in ("frame", "x1", "y1", "x2", "y2"):
+        columns[name] = pa.Column(int, whole)
     return pa.DataFrameSchema(columns, unique=["video", "tube", "frame"], coerce=True)
 
 
 def _failure(case: pd.Series) -> str:
     "One failure case of pandera in words."
-    line = f"line {int(case['index']) + 2}, " if pd.notna(case["index"]) else ""
-    column = case["column"] or "table"
-    return f"{line}{column}: {brief(case['failure_case'])!r} fails {case['check']}"
+    index, column, found, check = case[["index", "column", "failure_case", "check"]]
+    line = f"line {int(index) + 2}, " if pd.notna(index) else ""
+    return f"{line}{column or 'table'}: {brief(found)!r} fails {check}"
 
 
 def _read_boxes(path: str | Path) -> pd.DataFrame:
@@ -514,7 +573,12 @@ def _runs(rows: pd.DataFrame) -> pd.Series:
     return (other_tube | gap).cumsum()
 
 
-def _table_video(rows: pd.DataFrame, order: dict, path: Path, name: str) -> Video:
+def _table_video(
+    rows: pd.DataFrame,  # of one video
+    order: dict,  # class name -> label
+    path: Path,
+    name: str,
+) -> Video:
     "The rows of one video; gaps in a tube begin a new one."
     rows = rows.sort_values(["tube", "frame"])
     tubes = []

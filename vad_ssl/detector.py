@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint
 
 # %% ../nbs/14_detector.ipynb #5775f154
 from .capsule import ConvCapsules
-from .i3d import I3D, PAPER_STRIDES, normalise
+from .inception import I3D, PAPER_STRIDES, normalise
 
 # %% ../nbs/14_detector.ipynb #e6233bef
 class Detection(NamedTuple):
@@ -143,14 +143,14 @@ def conv_block(
     kernel=3,  # kernel size, (t, h, w) or one number
     stride=1,  # stride, (t, h, w) or one number
 ) -> nn.Sequential:
-    "3D convolution, group norm (no batch statistics: labelled and unlabelled clips never mix), ReLU."
+    "3D convolution, group norm (no batch statistics, so that clips never mix), ReLU."
     kernel = (kernel,) * 3 if isinstance(kernel, int) else kernel
     conv = nn.Conv3d(c_in, c_out, kernel, stride, tuple(k // 2 for k in kernel), bias=False)
     return nn.Sequential(conv, nn.GroupNorm(max(1, c_out // 8), c_out), nn.ReLU(inplace=True))
 
 # %% ../nbs/14_detector.ipynb #eda2224f
 class SmallEncoder(nn.Module):
-    "Frames and their changes through 3D convolutions at 1/2, 1/4 and 1/8 of the frame; then time is pooled."
+    "Frames and their changes at 1/2, 1/4 and 1/8 of the frame; then time is pooled."
 
     def __init__(
         self,

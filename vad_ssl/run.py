@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TASKS', 'step_of', 'run_folder', 'about_of', 'parts_of', 'train_run', 'commit', 'score_run', 'do', 'score_objects']
 
-# %% ../nbs/81_run.ipynb #cd68c5f0
+# %% ../nbs/81_run.ipynb #1d5e18c4
 import json
 import subprocess
 import time
@@ -40,7 +40,7 @@ from .train import Parts, fit, steps_of, tensorboard, with_options
 from .views import strong_view, weak_view
 from .vos_scores import OBJECTS, load_vos
 
-# %% ../nbs/81_run.ipynb #2df042af
+# %% ../nbs/81_run.ipynb #98045379
 TASKS = {"detection": DETECTION, "vos": OBJECTS}
 
 
@@ -50,7 +50,7 @@ def step_of(run: Run) -> Callable:
     options = settings(run) | {"lam": weight(run), "views": (weak_view, strong)}
     return with_options(TASKS[run.task].methods[run.method].step, options)
 
-# %% ../nbs/81_run.ipynb #1ee05799
+# %% ../nbs/81_run.ipynb #84d40209
 def run_folder(
     out: Path,  # folder of the study or demo
     run: Run,
@@ -74,7 +74,7 @@ def _say_if_changed(path: Path, pattern: str, what: str, done: str):
         day = time.strftime("%Y-%m-%d %H:%M", time.localtime(max(p.stat().st_mtime for p in old)))
         print(f"{what} changed since {day}: {done} again")
 
-# %% ../nbs/81_run.ipynb #2e4f44cd
+# %% ../nbs/81_run.ipynb #40746fb2
 def about_of(
     run: Run,
     classes: list,  # names, or labels of objects
@@ -107,7 +107,7 @@ def _fresh(run: Run, about: dict) -> nn.Module:
         i3d.load_state_dict({name: known[name] for name in i3d.state_dict()})
     return model
 
-# %% ../nbs/81_run.ipynb #3ecf9217
+# %% ../nbs/81_run.ipynb #12eae7f7
 class _Kept(NamedTuple):
     "What is kept of a training: a network, under the name that checkpoints give it."
 
@@ -187,7 +187,7 @@ def _fit_run(run: Run, parts: Parts, folder: Path, bar: bool, tell: tuple) -> tu
         _restore_best(log, folder, len(batches), kept)
     return kept.network, about
 
-# %% ../nbs/81_run.ipynb #a5b7b6bd
+# %% ../nbs/81_run.ipynb #4ff670d2
 def parts_of(run: Run) -> Parts:
     "The videos of a run, read once."
     with processes().main_process_first():  # who draws or reads the data for the first time
@@ -208,7 +208,7 @@ def train_run(
     state = processes()
     if not final.exists():
         if state.is_main_process:
-            what = "annotations or videos of the training part"
+            what = "videos or annotations of the training part"
             _say_if_changed(folder, f"{_stem(run)}-*", what, "trained")
         network, about = _fit_run(run, parts, folder, bar, tell)
         if state.is_main_process:
@@ -216,7 +216,7 @@ def train_run(
         state.wait_for_everyone()
     return final
 
-# %% ../nbs/81_run.ipynb #9b702cac
+# %% ../nbs/81_run.ipynb #36cd0c0d
 def commit() -> str:
     "The commit of the code that runs, with a + if files differ from it; empty outside a checkout."
 
@@ -241,7 +241,8 @@ def score_run(
     path = folder / f"row-{data_key(parts.test)}.json"
     if path.exists():
         return json.loads(path.read_text())
-    _say_if_changed(path, "row-*.json", "annotations or videos of the test part", "scored")
+    if not list(folder.glob("records-*")):  # detection's own records speak for themselves
+        _say_if_changed(path, "row-*.json", "videos or annotations", "scored")
     task = TASKS[run.task]
     weights, about = load_weights(folder / "model.safetensors")
     model = task.network(about)
@@ -259,7 +260,7 @@ def score_run(
     write_atomic(path, json.dumps(row, indent=1).encode())
     return row
 
-# %% ../nbs/81_run.ipynb #f449db58
+# %% ../nbs/81_run.ipynb #77297f7c
 def do(
     run: Run,
     out: Path,
@@ -274,7 +275,7 @@ def do(
     state.wait_for_everyone()
     return json.loads((folder / f"row-{data_key(parts.test)}.json").read_text())
 
-# %% ../nbs/81_run.ipynb #e8e04deb
+# %% ../nbs/81_run.ipynb #843ca61d
 def score_objects(
     checkpoint: Path,  # model.safetensors of object segmentation
     root: Path,  # of YouTube-VOS; empty: the drawn creatures

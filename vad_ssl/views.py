@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 
 # %% ../nbs/07_views.ipynb #6640b080
@@ -19,7 +20,8 @@ def flip_where(
     axis: int,  # the axis to mirror
 ) -> Tensor:  # the same shape
     "Mirror some items of a batch along one axis; its own inverse, bit for bit."
-    return torch.where(flip.to(x.device).view(-1, *[1] * (x.ndim - 1)), x.flip(axis), x)
+    others = [1] * (x.ndim - 1)
+    return torch.where(flip.to(x.device).view(-1, *others), x.flip(axis), x)
 
 # %% ../nbs/07_views.ipynb #ef153f61
 def shift(
@@ -27,15 +29,15 @@ def shift(
     by: Tensor,  # (b, 2) whole pixels: down, right
     fill: float = 0.0,  # value of the pixels that come in from outside
 ) -> Tensor:  # (b, c, t, h, w)
-    "Move every item by its own whole number of pixels; `shift(shift(x, s), -s)` is exact where pixels survived."
+    "Move every item by its own whole number of pixels; back again is exact where pixels survived."
     for axis, step in ((-2, by[:, 0]), (-1, by[:, 1])):
         n = x.shape[axis]
         source = torch.arange(n) - step[:, None]  # (b, n): where each row or column comes from
-        view = [len(x), 1, 1, 1, 1]
-        view[axis] = n
-        index = source.clamp(0, n - 1).view(view).to(x.device).expand(x.shape)
-        inside = ((source >= 0) & (source < n)).view(view).to(x.device)
-        x = x.gather(axis, index).where(inside, x.new_full((), fill))
+        form = "b n -> b 1 1 n 1" if axis == -2 else "b n -> b 1 1 1 n"
+        source = rearrange(source, form).to(x.device)
+        inside = (source >= 0) & (source < n)
+        x = x.gather(axis, source.clamp(0, n - 1).expand(x.shape))
+        x = x.where(inside, x.new_full((), fill))
     return x
 
 # %% ../nbs/07_views.ipynb #5c9941d3
@@ -44,12 +46,12 @@ def zoom(
     factor: Tensor,  # (b,) above 1 enlarges
 ) -> Tensor:  # (b, c, t, h, w)
     "Enlarge or shrink every item about its centre, bilinearly; what lies outside is 0."
-    b, c, t, h, w = x.shape
-    theta = torch.zeros(b, 2, 3)
+    theta = torch.zeros(len(x), 2, 3)
     theta[:, 0, 0] = theta[:, 1, 1] = 1 / factor
-    theta = theta.to(x)
-    grid = F.affine_grid(theta, (b, c * t, h, w), align_corners=False)
-    return F.grid_sample(x.reshape(b, c * t, h, w), grid, align_corners=False).view(x.shape)
+    flat = rearrange(x, "b c t h w -> b (c t) h w")
+    grid = F.affine_grid(theta.to(x), flat.shape, align_corners=False)
+    out = F.grid_sample(flat, grid, align_corners=False)
+    return rearrange(out, "b (c t) h w -> b c t h w", c=x.shape[1])
 
 # %% ../nbs/07_views.ipynb #8a648333
 def recolour(
@@ -59,14 +61,15 @@ def recolour(
     noise: Tensor,  # (b,) standard deviation of the pixel noise
 ) -> Tensor:  # (b, 3, t, h, w) in [0, 1]
     "Photometric jitter, the same for all frames of a clip but for the noise."
-    expand = lambda v: v.to(clips)[:, :, None, None, None]
+    numbers = (gain, offset, noise[:, None])
+    gain, offset, noise = (rearrange(n.to(clips), "b c -> b c 1 1 1") for n in numbers)
     mean = clips.mean((2, 3, 4), keepdim=True)
-    out = (clips - mean) * expand(gain) + mean + expand(offset)
-    return (out + torch.randn_like(clips) * expand(noise[:, None])).clamp(0, 1)
+    out = (clips - mean) * gain + mean + offset
+    return (out + torch.randn_like(clips) * noise).clamp(0, 1)
 
 # %% ../nbs/07_views.ipynb #26a11f57
 class View(NamedTuple):
-    "How each clip of a batch is altered. Spatial fields are undone by `invert`; photometric ones need no undoing."
+    "How each clip of a batch is altered. `invert` undoes the spatial fields."
 
     flip: Tensor  # (b,) bool, mirror left-right
     reverse: Tensor  # (b,) bool, play backwards
@@ -77,6 +80,11 @@ class View(NamedTuple):
     noise: Tensor  # (b,) standard deviation
 
 # %% ../nbs/07_views.ipynb #f02fb809
+def _uniform(*shape: int) -> Tensor:
+    "Numbers in [-1, 1]."
+    return 2 * torch.rand(*shape) - 1
+
+
 def random_view(
     b: int,  # clips in the batch
     flip: float = 0.5,  # probability of a mirror image
@@ -86,16 +94,14 @@ def random_view(
     colour: float = 0.0,  # strength of the photometric jitter, 0 .. 1
 ) -> View:
     "Draw one view a clip. The defaults are the paper's: a horizontal flip, half of the time."
-    uniform = lambda *shape: 2 * torch.rand(*shape) - 1
-    coin = lambda p: torch.rand(b) < p
-    cast = uniform(b, 1) + 0.5 * uniform(b, 3)
+    cast = _uniform(b, 1) + 0.5 * _uniform(b, 3)
     return View(
-        flip=coin(flip),
-        reverse=coin(reverse),
-        factor=1 + scale * uniform(b),
+        flip=torch.rand(b) < flip,
+        reverse=torch.rand(b) < reverse,
+        factor=1 + scale * _uniform(b),
         by=torch.randint(-reach, reach + 1, (b, 2)),
         gain=(colour * cast).exp(),
-        offset=0.3 * colour * (uniform(b, 1) + 0.5 * uniform(b, 3)),
+        offset=0.3 * colour * (_uniform(b, 1) + 0.5 * _uniform(b, 3)),
         noise=0.1 * colour * torch.rand(b),
     )
 
@@ -117,17 +123,18 @@ def apply(
 def invert(
     view: View,
     maps: Tensor,  # (b, c, t, h, w) what a detector said about the altered clips
-) -> (
-    tuple
-):  # maps (b, c, t, h, w) over the original pixels, and (b, 1, t, h, w) 1 where they are known
+) -> tuple[Tensor, Tensor]:  # maps over the original pixels; 1 where they are known
     "Carry localisation maps back to the original clip ($loc(X')^{-1}$ in Eq. 2)."
-    valid = apply(view, torch.ones_like(maps[:, :1]), spatial_only=True)  # what the view itself saw
-    if view.by.any():
-        maps, valid = (shift(x, -view.by) for x in (maps, valid))
-    if (view.factor != 1).any():
-        maps, valid = (zoom(x, 1 / view.factor) for x in (maps, valid))
-    back = lambda x: flip_where(flip_where(x, view.flip, -1), view.reverse, 2)
-    return back(maps), (back(valid) > 0.999).to(maps.dtype)
+    seen = apply(view, torch.ones_like(maps[:, :1]), spatial_only=True)  # what the view itself saw
+    back = []
+    for x in (maps, seen):
+        if view.by.any():
+            x = shift(x, -view.by)
+        if (view.factor != 1).any():
+            x = zoom(x, 1 / view.factor)
+        back.append(flip_where(flip_where(x, view.flip, -1), view.reverse, 2))
+    maps, seen = back
+    return maps, (seen > 0.999).to(maps.dtype)
 
 # %% ../nbs/07_views.ipynb #7f7af553
 def weak_view(
@@ -142,8 +149,8 @@ def strong_view(
     b: int,  # clips in the batch
     size: int,  # shorter side of the clip in pixels; shifts reach an eighth of it
     strength: float = 1.0,  # of all but the flip; 0: none
+    zoom: float = 0.15,  # how far a clip is enlarged or shrunk
 ) -> View:
     "Flip, shift by up to an eighth, zoom by up to 15%, and photometric jitter: times `strength`."
-    return random_view(
-        b, scale=0.15 * strength, reach=int(strength * size / 8), colour=0.5 * strength
-    )
+    reach = int(strength * size / 8)
+    return random_view(b, scale=zoom * strength, reach=reach, colour=0.5 * strength)

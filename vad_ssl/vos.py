@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['VOS_METHODS', 'ConvLSTM', 'VOS', 'small_vos', 'paper_vos', 'supervised_vos_step', 'semi_supervised_vos_step']
 
-# %% ../nbs/73_vos.ipynb #5f323de9
+# %% ../nbs/73_vos.ipynb #d47e3758
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -17,7 +17,7 @@ from .objective import Method, Progress
 from .views import View, apply, invert, strong_view, weak_view
 from .vos_data import animate
 
-# %% ../nbs/73_vos.ipynb #6d20c0d6
+# %% ../nbs/73_vos.ipynb #e24b3ee4
 class ConvLSTM(nn.Module):
     "A memory at every pixel: LSTM gates from one convolution, ReLU for tanh (Xu et al. 2018)."
 
@@ -34,7 +34,7 @@ class ConvLSTM(nn.Module):
         memory = f.sigmoid() * memory + i.sigmoid() * g.relu()
         return o.sigmoid() * memory.relu(), memory
 
-# %% ../nbs/73_vos.ipynb #4d892435
+# %% ../nbs/73_vos.ipynb #0ed67079
 def _conv(
     inputs: int,
     outputs: int,
@@ -45,7 +45,7 @@ def _conv(
     groups = nn.GroupNorm(4, outputs) if norm else nn.Identity()
     return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2), groups, nn.ReLU())
 
-# %% ../nbs/73_vos.ipynb #25382757
+# %% ../nbs/73_vos.ipynb #4ced438d
 class _Backbone(nn.Module):
     "Stages of convolutions, the picture halved after each; the last layer gives the size of the state."
 
@@ -66,7 +66,7 @@ class _Backbone(nn.Module):
             x = F.max_pool2d(fine[-1], 2)
         return self.top(x), fine
 
-# %% ../nbs/73_vos.ipynb #970da157
+# %% ../nbs/73_vos.ipynb #f071f4fa
 class _Decoder(nn.Module):
     "Up again, with or without the encoder's finer maps; one logit a pixel."
 
@@ -86,7 +86,7 @@ class _Decoder(nn.Module):
             x = stage(torch.cat([x, skip], 1) if self.skip else x)
         return self.out(x)
 
-# %% ../nbs/73_vos.ipynb #97ab0838
+# %% ../nbs/73_vos.ipynb #d7a0e0aa
 class VOS(nn.Module):
     "Sequence-to-sequence video object segmentation (Xu et al. 2018): follow what the first mask marks."
 
@@ -133,7 +133,7 @@ class VOS(nn.Module):
         "Clip (b, 3, t, h, w), first mask (b, 1, h, w) -> logits of the others (b, 1, t - 1, h, w)."
         return self.follow(clip[:, :, 1:], self.start(clip[:, :, 0], first))[0]
 
-# %% ../nbs/73_vos.ipynb #e1cf3425
+# %% ../nbs/73_vos.ipynb #f84f0e28
 def small_vos(
     width: int = 12,  # channels at full resolution, a multiple of 4
 ) -> VOS:
@@ -149,7 +149,7 @@ def paper_vos() -> VOS:
     vgg16 = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
     return VOS(vgg16, 512, (512, 256, 128, 64, 64))
 
-# %% ../nbs/73_vos.ipynb #f5ba4071
+# %% ../nbs/73_vos.ipynb #b462fc1f
 def _logits(
     model: VOS,
     batch: dict,  # clip (b, 3, t, h, w) in [0, 1], first (b, 1, h, w)
@@ -173,7 +173,7 @@ def _mask_loss(
         total = total + localisation_loss(out[: len(masks)], truth.float(), per_clip=True)
     return total / len(views)
 
-# %% ../nbs/73_vos.ipynb #84d6cd0e
+# %% ../nbs/73_vos.ipynb #c308732d
 def _drawn(clips: Tensor, views: tuple) -> list:
     "A weak view, flipped or not, and a strong one, of (b, 3, t, h, w)."
     return [draw(len(clips), min(clips.shape[-2:])) for draw in views]
@@ -188,25 +188,25 @@ def _animated_loss(model: VOS, batch: dict, views: tuple) -> Tensor:
 
 def supervised_vos_step(
     model: VOS,
-    labelled: dict,  # clip, first, mask
-    unlabelled: dict | None = None,  # ignored
+    lab: dict,  # clip, first, mask
+    unl: dict | None = None,  # ignored
     progress: Progress = Progress(0, 1),  # ignored
     views: tuple = (weak_view, strong_view),
     animated: float = 0.0,  # weight of clips animated from first frames of labelled videos
 ) -> dict:  # named losses
     "The baseline: labelled clips alone, in the same two views."
-    drawn = _drawn(labelled["clip"], views)
-    logits = [_logits(model, labelled, view) for view in drawn]
-    losses = {"mask": _mask_loss(logits, drawn, labelled["mask"])}
+    drawn = _drawn(lab["clip"], views)
+    logits = [_logits(model, lab, view) for view in drawn]
+    losses = {"mask": _mask_loss(logits, drawn, lab["mask"])}
     if animated:
-        losses["animated"] = animated * _animated_loss(model, labelled, views)
+        losses["animated"] = animated * _animated_loss(model, lab, views)
     return losses
 
-# %% ../nbs/73_vos.ipynb #f1ecff0d
+# %% ../nbs/73_vos.ipynb #8cbc0b0e
 def semi_supervised_vos_step(
     model: VOS,
-    labelled: dict,  # clip, first, mask
-    unlabelled: dict,  # clip, first
+    lab: dict,  # clip, first, mask
+    unl: dict,  # clip, first
     progress: Progress,
     views: tuple = (weak_view, strong_view),
     lam: float = 30.0,  # weight of the consistency, on squared differences of probabilities
@@ -214,21 +214,21 @@ def semi_supervised_vos_step(
     animated: float = 0.0,  # weight of clips animated from first frames of unlabelled videos
 ) -> dict:  # named, weighted losses
     "Masks of labelled clips, temporal coherence (Eqs. 2-4) between two views of all."
-    both = {name: torch.cat([labelled[name], unlabelled[name]]) for name in ("clip", "first")}
+    both = {name: torch.cat([lab[name], unl[name]]) for name in ("clip", "first")}
     drawn = _drawn(both["clip"], views)
     logits = [_logits(model, both, view) for view in drawn]
     (loc1, known1), (loc2, known2) = (invert(v, x.sigmoid()) for v, x in zip(drawn, logits))
     place = coherence_loss(loc1.detach(), loc2, exp_rampup(*progress), known1 * known2)
     ramp = exp_rampup(progress.epoch, warmup * progress.epochs)
     losses = {
-        "mask": _mask_loss(logits, drawn, labelled["mask"]),
+        "mask": _mask_loss(logits, drawn, lab["mask"]),
         "coherence": lam * ramp * place,
     }
     if animated:
-        losses["animated"] = animated * _animated_loss(model, unlabelled, views)
+        losses["animated"] = animated * _animated_loss(model, unl, views)
     return losses
 
-# %% ../nbs/73_vos.ipynb #e871de7a
+# %% ../nbs/73_vos.ipynb #4d59ca3f
 VOS_METHODS = {
     "supervised": Method(supervised_vos_step, unlabelled=False),
     "semi-supervised": Method(semi_supervised_vos_step, weight=30.0),

@@ -17,7 +17,11 @@ from torch import Tensor
 _Size = tuple[int, int]  # height, width
 
 
-def _cut(x: Tensor, corner: tuple, size: tuple) -> Tensor:
+def _cut(
+    x: Tensor,  # (c, t, H, W)
+    corner: _Size,  # top, left
+    size: _Size,
+) -> Tensor:  # (c, t, h, w)
     "The window of every frame."
     top, left = corner
     h, w = size
@@ -86,11 +90,12 @@ def window(
     "Where to look."
     shape = tuple(shape)
     least = min(shape)
+    short = short or least
     if size is None:
-        full = tuple(max(1, round(n * (short or least) / least)) for n in shape)
+        full = tuple(max(1, round(n * short / least)) for n in shape)
         return Window(shape, full, (0, 0), full)
-    scale = short / least if short else 1
-    scale = max(scale, *(s / n for s, n in zip(size, shape)))
+    fits = [s / n for s, n in zip(size, shape)]  # enlarge at least so far
+    scale = max(short / least, *fits)
     full = tuple(max(round(n * scale), s) for n, s in zip(shape, size))
     room = [n - s for n, s in zip(full, size)]
     corner = [int(rng.integers(r + 1)) if rng else r // 2 for r in room]
