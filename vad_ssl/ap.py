@@ -6,7 +6,7 @@
 __all__ = ['BOX', 'FRAME', 'TUBE', 'COLUMNS', 'precision_recall', 'average_precision', 'match', 'frame_ap', 'Track', 'tracks_of',
            'tube_iou', 'suppress', 'video_ap', 'soft_nms', 'mask_tubes', 'write_table', 'read_table', 'truth_table']
 
-# %% ../nbs/42_ap.ipynb #4729a31c
+# %% ../nbs/42_ap.ipynb #78d8a9bf
 import warnings
 from collections import defaultdict
 from pathlib import Path
@@ -19,7 +19,7 @@ from scipy import ndimage
 from .files import TableError, box_iou, mask_box, write_csv
 from .records import Video
 
-# %% ../nbs/42_ap.ipynb #a08adbde
+# %% ../nbs/42_ap.ipynb #82cb560a
 def precision_recall(
     hit: np.ndarray,  # which detections are right, best score first, bool (n,)
     n_truth: int,  # true boxes (or tubes)
@@ -42,7 +42,7 @@ def average_precision(
     height = (p[1:] + p[:-1]) / 2
     return (np.diff(r) * height).sum()
 
-# %% ../nbs/42_ap.ipynb #b156ca87
+# %% ../nbs/42_ap.ipynb #48b5c9b3
 BOX = ["x1", "y1", "x2", "y2"]  # inclusive pixels
 FRAME = ["video", "label", "frame"]
 TUBE = ["video", "label", "tube"]
@@ -73,7 +73,7 @@ def _check(
         if bad.any():
             raise TableError(f"{source}: row {bad.argmax()} has no finite {c}. Correct it.")
 
-# %% ../nbs/42_ap.ipynb #506851b0
+# %% ../nbs/42_ap.ipynb #8b7f7682
 def match(
     det: np.ndarray,  # detection of every candidate pair, numbered best first, (pairs,)
     gt: np.ndarray,  # true box (or tube) of the pair; of equal overlaps the lower wins, (pairs,)
@@ -83,7 +83,8 @@ def match(
 ) -> np.ndarray:  # which detections are right, bool (n,)
     "The greedy rule: the best detection chooses first, and takes the best box that is left."
     near = overlap >= iou
-    det, gt, overlap = (x[near] for x in (det, gt, overlap))
+    det, gt = det[near], gt[near]
+    overlap = overlap[near]
     best_first = np.lexsort([gt, -overlap, det])
     hit = np.zeros(n, bool)
     taken = set()
@@ -93,14 +94,15 @@ def match(
             taken.add(g)
     return hit
 
-# %% ../nbs/42_ap.ipynb #e09fd1a0
+# %% ../nbs/42_ap.ipynb #fa7cb14f
 def _pairs(left: pd.DataFrame, right: pd.DataFrame, on: list[str]) -> np.ndarray:
     "Row numbers (2, pairs) of the rows of two tables that agree in `on`."
     if not len(left) or not len(right):
         return np.zeros((2, 0), int)
-    left, right = (table[on].reset_index(drop=True).reset_index() for table in (left, right))
+    left = left[on].assign(i=np.arange(len(left)))
+    right = right[on].assign(j=np.arange(len(right)))
     both = left.merge(right, on=on)
-    return both[["index_x", "index_y"]].to_numpy().T
+    return both[["i", "j"]].to_numpy().T
 
 
 def _class_ap(
@@ -109,7 +111,8 @@ def _class_ap(
     truth_label: np.ndarray,  # class of every true box (or tube)
 ) -> pd.Series:  # class -> AP; NaN, with a warning, for a class that nothing true belongs to
     "AP of every class that occurs."
-    label, truth_label = (np.asarray(x) for x in (label, truth_label))
+    label = np.asarray(label)
+    truth_label = np.asarray(truth_label)
     ap = {}
     for c in sorted({*label.tolist(), *truth_label.tolist()}):
         n = np.sum(truth_label == c)
@@ -122,7 +125,7 @@ def _class_ap(
         )
     return pd.Series(ap, dtype=float, name="ap")
 
-# %% ../nbs/42_ap.ipynb #623e8c12
+# %% ../nbs/42_ap.ipynb #c9ff5c9f
 def frame_ap(
     detections: pd.DataFrame,  # columns video, label, frame, score, x1, y1, x2, y2
     truth: pd.DataFrame,  # the same without score
@@ -140,9 +143,9 @@ def frame_ap(
     true_boxes = truth[BOX].to_numpy(float)
     overlap = box_iou(boxes[i], true_boxes[j])
     hit = match(i, j, overlap, len(ranked), iou)
-    return _class_ap(ranked.label.to_numpy(), hit, truth.label.to_numpy())
+    return _class_ap(ranked.label, hit, truth.label)
 
-# %% ../nbs/42_ap.ipynb #8d3ec051
+# %% ../nbs/42_ap.ipynb #932e6f9a
 class Track(NamedTuple):
     "One tube of a table."
 
@@ -184,7 +187,7 @@ def tracks_of(
         found.append(Track(*key, frames[0], boxes[rows], mean))
     return found
 
-# %% ../nbs/42_ap.ipynb #a986b03a
+# %% ../nbs/42_ap.ipynb #945ae624
 def tube_iou(
     a: Track,  # anything with `start`, `stop` and `boxes`
     b: Track,
@@ -199,7 +202,7 @@ def tube_iou(
     n = len(a.boxes) + len(b.boxes) - shared
     return box_iou(boxes_a, boxes_b).sum() / n
 
-# %% ../nbs/42_ap.ipynb #682d880d
+# %% ../nbs/42_ap.ipynb #2260ee3d
 def suppress(
     group: list,  # what each thing belongs to, best thing first, (n,)
     overlap,  # i, j -> overlap of thing i with the things j, (len(j),)
@@ -217,7 +220,7 @@ def suppress(
             kept[place].append(i)
     return weight
 
-# %% ../nbs/42_ap.ipynb #55aa53e5
+# %% ../nbs/42_ap.ipynb #2e7efb82
 def _stay(
     tracks: list[Track],  # best first
     limit: float,  # overlap up to which both may stay
@@ -236,7 +239,7 @@ def _places(tracks: list[Track]) -> pd.DataFrame:
     "Video and class of each."
     return pd.DataFrame([t[:2] for t in tracks], columns=TUBE[:2])
 
-# %% ../nbs/42_ap.ipynb #15342b26
+# %% ../nbs/42_ap.ipynb #728429c8
 def video_ap(
     tubes: pd.DataFrame,  # columns video, label, tube, frame, score, x1, y1, x2, y2
     truth: pd.DataFrame,  # the same without score
@@ -249,12 +252,13 @@ def video_ap(
     ranked = sorted(tracks_of(tubes), key=lambda t: -t.score)
     found = _stay(ranked, nms)
     true = tracks_of(truth)
-    i, j = _pairs(_places(found), _places(true), TUBE[:2])
+    at, true_at = _places(found), _places(true)
+    i, j = _pairs(at, true_at, TUBE[:2])
     overlap = [tube_iou(found[a], true[b]) for a, b in zip(i, j)]
     hit = match(i, j, np.array(overlap), len(found), iou)
-    return _class_ap([t.label for t in found], hit, [t.label for t in true])
+    return _class_ap(at.label, hit, true_at.label)
 
-# %% ../nbs/42_ap.ipynb #f6cf99d0
+# %% ../nbs/42_ap.ipynb #f2d19e8a
 def soft_nms(
     detections: pd.DataFrame,  # columns video, label, frame, score, x1, y1, x2, y2
     limit: float = 0.6,  # overlap from which a score is lowered
@@ -272,7 +276,7 @@ def soft_nms(
     back = np.argsort(ranked.index)
     return detections.assign(score=detections.score * weight[back])
 
-# %% ../nbs/42_ap.ipynb #5e790ccd
+# %% ../nbs/42_ap.ipynb #701f0b6e
 def mask_tubes(
     prob: np.ndarray,  # foreground probability, (t, h, w)
     scores: np.ndarray,  # class scores of the video, (classes,)
@@ -283,7 +287,8 @@ def mask_tubes(
 ) -> pd.DataFrame:  # columns video, label, tube, frame, score, x1, y1, x2, y2
     "Tubes of a mask detector: parts connected in space and time."
     prob, scores = np.asarray(prob), np.asarray(scores)
-    part, _ = ndimage.label(prob >= threshold, np.ones((3, 3, 3)))
+    near = np.ones((3, 3, 3))
+    part, _ = ndimage.label(prob >= threshold, near)
     tubes = []
     for k, (times, *_) in enumerate(ndimage.find_objects(part)):
         tube = part[times] == k + 1
@@ -298,7 +303,7 @@ def mask_tubes(
             rows.append((video, c, k, f, scores[c] * inside, *box))
     return pd.DataFrame(rows, columns=COLUMNS)
 
-# %% ../nbs/42_ap.ipynb #4cab19d7
+# %% ../nbs/42_ap.ipynb #3c824b7f
 def write_table(
     table: pd.DataFrame,  # detections, or truth (no column score)
     path: str | Path,  # .csv
@@ -320,7 +325,8 @@ def read_table(
         want = ",".join(COLUMNS)
         raise TableError(f"{path}: cannot be read as CSV ({e}). Give a table {want}.") from e
     _check(table, ("tube", "score") if scored else ("tube",), path)
-    flat = (table.x2 < table.x1) | (table.y2 < table.y1)
+    wide, high = table.x2 >= table.x1, table.y2 >= table.y1
+    flat = ~(wide & high)
     if flat.any():
         raise TableError(f"{path}: row {flat.argmax()} is no box. Give x1 <= x2 and y1 <= y2.")
     double = table.duplicated([*TUBE, "frame"])
@@ -332,10 +338,11 @@ def read_table(
         if unknown:
             want = ", ".join(names)
             raise TableError(f"{path}: unknown class {unknown[0]!r}. Use one of {want}.")
-        table["label"] = table.label.map({name: k for k, name in enumerate(names)})
+        numbers = {name: k for k, name in enumerate(names)}
+        table["label"] = table.label.map(numbers)
     return table
 
-# %% ../nbs/42_ap.ipynb #618a1fac
+# %% ../nbs/42_ap.ipynb #f2773214
 def truth_table(
     videos: list[Video],  # annotated with boxes
 ) -> pd.DataFrame:  # columns video, label, tube, frame, x1, y1, x2, y2

@@ -23,7 +23,7 @@ from .files import write_atomic, write_csv
 from .jf import boundary_f, jaccard, statistics
 from .metrics import act_table, bootstrap, interval, score_table
 from .predict import Sight, localise, overlay, sight
-from .protocol import confusion, summarise, video_record
+from .protocol import Scores, confusion, summarise, video_record
 from .records import Video, data_key, length, read, truth_mask
 from .window import Window, window
 
@@ -41,7 +41,7 @@ def cut(
     truth = seen.masks(truth[None])[0]
     return seen.frames(pixels), truth, seen
 
-# %% ../nbs/46_evaluate.ipynb #c220bdcb
+# %% ../nbs/46_evaluate.ipynb #fcbd001a
 def _hits(video, probs, truth, scores, sight, seen) -> dict:
     "For the paper's and the strict protocol."
     return video_record(probs, truth, video.label, scores, sight.clip_len, sight.stride)
@@ -130,7 +130,8 @@ def evaluate(
         raise ValueError("no annotated test videos to evaluate; check the data set and its list")
     sight = Sight(sight.clip_len, sight.stride, sight.size, sight.short)
     measures = dict(PROTOCOLS[p] for p in protocols)
-    done, path = {}, None
+    done = {}
+    path = None
     if folder:
         done, path = _kept(Path(folder), _origin(model, videos, sight))
     due = [v for v in videos if measures.keys() - done.get(v.name, {}).keys()]
@@ -185,9 +186,10 @@ def _davis_table(records: list[dict]) -> pd.DataFrame:
 # %% ../nbs/46_evaluate.ipynb #40aeab8d
 def _bands(records: list[dict], n_classes: int, strict: bool) -> tuple:
     "Scores, and the ends of their intervals: {f_map, v_map} -> (2, thresholds)."
+    scores = summarise(records, n_classes, strict)
     draws = bootstrap(records, n_classes, strict)
-    ends = {key: interval(getattr(draws, key)) for key in ("f_map", "v_map")}
-    return summarise(records, n_classes, strict), ends
+    ends = {"f_map": interval(draws.f_map), "v_map": interval(draws.v_map)}
+    return scores, ends
 
 
 def tables(
@@ -204,12 +206,22 @@ def tables(
         table = act_table(_all_tubes(records), truth_table(videos), names=names)
         return table, (table.loc["mean"] / 100).to_dict()
     scores, ends = _bands(records, len(names), protocol == "strict")
-    summary = {"accuracy": float(scores.accuracy), "videos": int(scores.videos.sum())}
+    return score_table(scores, names), _summary(scores, ends)
+
+
+def _summary(scores: Scores, ends: dict) -> dict:
+    "Accuracy; f-mAP and v-mAP at 0.2 and 0.5, each with the ends of its interval."
+    found = {
+        "accuracy": float(scores.accuracy),
+        "videos": int(scores.videos.sum()),
+    }
     for key, (low, high) in ends.items():
+        line = getattr(scores, key)
         for t in (4, 10):
-            values = [x[t].item() for x in (getattr(scores, key), low, high)]
-            summary[f"{key}@{scores.thresholds[t]:g}"] = values
-    return score_table(scores, names), summary
+            values = (line[t], low[t], high[t])
+            name = f"{key}@{scores.thresholds[t]:g}"
+            found[name] = [float(x) for x in values]
+    return found
 
 # %% ../nbs/46_evaluate.ipynb #0ec3597c
 def curves_figure(
@@ -247,9 +259,11 @@ def worst_figure(
 
     pixels, truth, _ = cut(video, sight)
     probs, _ = localise(model, pixels, sight)
-    tinted = overlay(pixels.permute(1, 2, 3, 0).numpy(), probs)
+    frames = pixels.permute(1, 2, 3, 0).numpy()
+    tinted = overlay(frames, probs)
+    shown = np.linspace(0, len(truth) - 1, 8)
     fig, axes = plt.subplots(1, 8, figsize=(14, 1.9))
-    for ax, k in zip(axes, np.linspace(0, len(truth) - 1, 8).round().astype(int)):
+    for ax, k in zip(axes, shown.round().astype(int)):
         ax.imshow(tinted[k])
         if truth[k].any() and not truth[k].all():
             ax.contour(truth[k], [0.5], colors="white", linewidths=1)
@@ -265,11 +279,10 @@ def _write_pictures(out, model, videos, names, strict, sight, records):
 
     name = "strict_curves.png" if strict else "paper_curves.png"
     curves_figure(records, names, strict).savefig(out / name, dpi=100)
-    by_name = {v.name: v for v in videos}
-    seen = [r for r in records if r["frames"] > 0]
-    worst = sorted(seen, key=lambda r: r["iou"])[:10]
-    for k, record in enumerate(worst, 1):
-        figure = worst_figure(model, by_name[record["video"]], sight)
+    shown = [(r["iou"], v) for r, v in zip(records, videos) if r["frames"]]
+    shown.sort(key=lambda pair: pair[0])
+    for k, (_, video) in enumerate(shown[:10], 1):
+        figure = worst_figure(model, video, sight)
         figure.savefig(out / f"worst-{k:02d}.png", dpi=100)
     plt.close("all")
 
@@ -284,10 +297,12 @@ def write_evaluation(
     bar: bool = True,
 ) -> tuple[pd.DataFrame, dict]:  # per-class table, summary
     "*_per_class.csv, *_summary.json; act: detections.csv; else also videos.csv and pictures."
-    out, how = Path(out), sight(about)
+    out = Path(out)
+    how = sight(about)
     together = ("paper", "strict", "davis")
     if protocol == "act":
-        how, together = how._replace(size=None), ("act",)
+        how = how._replace(size=None)
+        together = ("act",)
     records = evaluate(model, videos, how, together, out, bar=bar)
     table, summary = tables(records, videos, names, protocol)
     table.to_csv(out / f"{protocol}_per_class.csv")

@@ -5,22 +5,25 @@
 # %% auto #0
 __all__ = ['jaccard', 'boundary', 'boundary_f', 'statistics', 'seen_unseen']
 
-# %% ../nbs/43_jf.ipynb #e3021678
+# %% ../nbs/43_jf.ipynb #895eeb1f
 import numpy as np
 import pandas as pd
 from scipy import ndimage
 
 from .files import mask_box
 
-# %% ../nbs/43_jf.ipynb #fb6092e3
+# %% ../nbs/43_jf.ipynb #9e0b4b95
 def _counted(
     pred: np.ndarray,  # (t, h, w)
     truth: np.ndarray,  # (t, h, w)
     void: np.ndarray = None,  # pixels that do not count, (t, h, w)
 ) -> tuple:  # both bool and empty where void
     "Check shapes, remove void pixels."
-    pred, truth = (np.asarray(x, bool) for x in (pred, truth))
-    seen = np.ones_like(truth) if void is None else ~np.asarray(void, bool)
+    pred = np.asarray(pred, bool)
+    truth = np.asarray(truth, bool)
+    seen = np.ones_like(truth)
+    if void is not None:
+        seen = ~np.asarray(void, bool)
     if not pred.shape == truth.shape == seen.shape or pred.ndim != 3:
         raise ValueError(
             f"pred {pred.shape}, truth {truth.shape}, void {seen.shape}: resize to one shape"
@@ -37,21 +40,23 @@ def jaccard(
     pred, truth = _counted(pred, truth, void)
     inter = (pred & truth).sum((1, 2))
     union = (pred | truth).sum((1, 2))
-    return np.where(union > 0, inter / np.maximum(union, 1), 1.0)
+    iou = inter / np.maximum(union, 1)
+    return np.where(union > 0, iou, 1.0)
 
-# %% ../nbs/43_jf.ipynb #36ec8047
+# %% ../nbs/43_jf.ipynb #916c052a
 def boundary(
     mask: np.ndarray,  # bool (t, h, w)
 ) -> np.ndarray:  # bool (t, h, w)
     "Pixels that differ from their neighbour to the east, south or south-east."
-    m = np.pad(mask, ((0, 0), (0, 1), (0, 1)), mode="edge")
+    sides = (0, 0), (0, 1), (0, 1)
+    m = np.pad(mask, sides, mode="edge")
     here = m[:, :-1, :-1]
     east = m[:, :-1, 1:]
     south = m[:, 1:, :-1]
     southeast = m[:, 1:, 1:]
     return (here != east) | (here != south) | (here != southeast)
 
-# %% ../nbs/43_jf.ipynb #05680fd8
+# %% ../nbs/43_jf.ipynb #9fe15061
 def _near(edge: np.ndarray, other: np.ndarray, radius: float) -> float:
     "Share of the pixels of one boundary that lie within `radius` of the other."
     distance = ndimage.distance_transform_edt(~other)
@@ -63,10 +68,11 @@ def _f(pred: np.ndarray, truth: np.ndarray, radius: float) -> float:
     if not (pred.any() and truth.any()):
         return float(pred.any() == truth.any())
     x1, y1, x2, y2 = mask_box(pred | truth)  # nothing outside changes a distance between them
-    pred, truth = (m[y1 : y2 + 1, x1 : x2 + 1] for m in (pred, truth))
-    precision = _near(pred, truth, radius)
-    recall = _near(truth, pred, radius)
-    return 2 * precision * recall / max(precision + recall, 1e-300)
+    part = np.s_[y1 : y2 + 1, x1 : x2 + 1]
+    precision = _near(pred[part], truth[part], radius)
+    recall = _near(truth[part], pred[part], radius)
+    both = precision + recall
+    return 2 * precision * recall / max(both, 1e-300)
 
 
 def boundary_f(
@@ -76,13 +82,16 @@ def boundary_f(
     bound: float = 0.008,  # how near is near: a share of the diagonal, or pixels if at least 1
 ) -> np.ndarray:  # (t,) in [0, 1]
     "DAVIS F of every frame: do the outlines agree?"
-    pred, truth = (boundary(m) for m in _counted(pred, truth, void))
+    masks = _counted(pred, truth, void)
+    pred, truth = map(boundary, masks)
     radius = bound
     if bound < 1:
-        radius = np.ceil(bound * np.hypot(*pred.shape[1:]))
-    return np.array([_f(p, g, radius) for p, g in zip(pred, truth)])
+        diagonal = np.hypot(*pred.shape[1:])
+        radius = np.ceil(bound * diagonal)
+    scores = [_f(p, g, radius) for p, g in zip(pred, truth)]
+    return np.array(scores)
 
-# %% ../nbs/43_jf.ipynb #26a049a2
+# %% ../nbs/43_jf.ipynb #85b65661
 def statistics(
     values: np.ndarray,  # J or F of every frame, (t,)
 ) -> pd.Series:  # mean, recall, decay
@@ -106,5 +115,6 @@ def seen_unseen(
     for m in ("J", "F"):
         out[f"{m}_seen"] = mean[m].get(True, np.nan)
         out[f"{m}_unseen"] = mean[m].get(False, np.nan)
-    out["overall"] = np.mean(list(out.values()))
+    four = list(out.values())
+    out["overall"] = np.mean(four)
     return pd.Series(out)
