@@ -11,7 +11,8 @@ from vad_ssl.cells import NotebookError, _bound_names, _read_names, indented, re
 
 
 def test_names_bound_and_read_by_a_cell():
-    source = "import numpy as np\na, b = f(c)\nd = [x for x in a]\ndef g(y):\n    return y + e\nfor i in range(3): pass"
+    source = "import numpy as np\na, b = f(c)\nd = [x for x in a]\n"
+    source += "def g(y):\n    return y + e\nfor i in range(3): pass"
     assert _bound_names(source) == ["np", "a", "b", "d", "g", "i"]
     assert _read_names(source) == {"f", "c", "a", "e", "range"}
 

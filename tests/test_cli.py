@@ -66,7 +66,7 @@ def test_help_lists_every_field_of_a_run_with_its_meaning_and_default():
     env = {**os.environ, "COLUMNS": "200"}
     command = [sys.executable, "-m", "vad_ssl.cli", "train", "--help"]
     shown = subprocess.run(command, capture_output=True, text=True, env=env).stdout
-    for name, value in settings(Run()).items():
+    for name in settings(Run()):
         line = re.search(rf"--(no-)?{name.replace('_', '-')}\b.*", shown)
         assert line, name
     for words in ("learning rate of Adam (default: 0.001)", "folder of a data set (see DATA.md)"):

@@ -123,7 +123,9 @@ class Batches:
     def __len__(self): return 8
     def set_epoch(self, epoch): self.epoch = epoch
     def __iter__(self):
-        for k in range(8): yield {"clip": torch.full((2, 3, 1, 2, 2), 90 + 5 * k + self.epoch, dtype=torch.uint8)}, None
+        for k in range(8):
+            value = 90 + 5 * k + self.epoch
+            yield {"clip": torch.full((2, 3, 1, 2, 2), value, dtype=torch.uint8)}, None
 
 def step(model, labelled, unlabelled, progress):
     x = labelled["clip"].flatten(1)

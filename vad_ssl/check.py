@@ -114,9 +114,10 @@ _COLUMNS = "video path severity problem detail".split()
 def check_data(
     data: str | Path | list[Video],  # root of a data set, or records
     workers: int | None = None,  # threads; None: one a core
+    bad: dict | None = None,  # name -> reason of entries that made no record, see the readers
 ) -> pd.DataFrame:  # columns video, path, severity, problem, detail; empty = all is well
     "Read everything once and report what is wrong."
-    bad = {}
+    bad = {} if bad is None else bad
     videos = data if isinstance(data, list) else read_data(data, bad=bad)
     rows = [(name, "", "error", "annotation", why) for name, why in bad.items()]
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:

@@ -132,7 +132,7 @@ def save_checkpoint(
     keep: int = 2,  # how many of the newest stay
     best: int | None = None,  # step of a checkpoint that stays as well
 ):
-    "Write a checkpoint, remove older ones; raises TrainingError, earlier ones intact, if it cannot."
+    "Write a checkpoint, remove older ones; TrainingError, earlier ones intact, if it cannot."
     rest = io.BytesIO()
     torch.save(state, rest)
     files = {f"{name}.safetensors": _pack(module) for name, module in modules.items()}

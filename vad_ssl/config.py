@@ -66,7 +66,7 @@ def _check(name: str, value, hint):
 
 
 def record(cls):  # a class with annotated fields
-    "A frozen dataclass that refuses values which do not fit its fields; raises ValueError by field."
+    "A frozen dataclass that refuses values which do not fit; ValueError names the field."
 
     def check(self):
         hints = get_type_hints(cls, include_extras=True)

@@ -119,7 +119,8 @@ _PAGE = """<!doctype html>
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto;
 padding: 0 1rem; color: #222; background: #fff }}
 table {{ border-collapse: collapse; display: block; overflow-x: auto }}
-th, td {{ padding: .3rem .7rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap }}
+th, td {{ padding: .3rem .7rem; text-align: right; border-bottom: 1px solid #ddd;
+white-space: nowrap }}
 th:first-child, td:first-child {{ text-align: left }}
 img {{ max-width: 100%; background: #fff; border-radius: 4px }}
 figure {{ margin: 1.5rem 0 }} figcaption {{ color: #666; font-size: .9rem }}

@@ -76,8 +76,9 @@ def _paper_line(row: dict) -> str:
 
 _PAPER = """# Paper to code
 
-Every equation, table and figure of the paper: where it is taught, which function computes it, one of the
-tests that holds it to its word, and how far the reproduction has come. A test checks that all of these exist.
+Every equation, table and figure of the paper: where it is taught, which function computes it, one
+of the tests that holds it to its word, and how far the reproduction has come. A test checks that
+all of these exist.
 
 | paper | what | chapter | code | test | status |
 |---|---|---|---|---|---|
@@ -93,8 +94,8 @@ def paper_page(
 
 _API = """# Reference
 
-Every public function, with the comments beside its arguments. Each module is developed in the chapter of
-the same name.
+Every public function, with the comments beside its arguments. Each module is developed in the
+chapter of the same name.
 """
 
 

@@ -47,7 +47,7 @@ def _conv(
 
 # %% ../nbs/73_vos.ipynb #4ced438d
 class _Backbone(nn.Module):
-    "Stages of convolutions, the picture halved after each; the last layer gives the size of the state."
+    "Stages of convolutions, the picture halved after each; the last layer gives the state."
 
     def __init__(self, inputs: int, stages: tuple, hidden: int, top: int, norm: bool):
         super().__init__()
@@ -59,7 +59,7 @@ class _Backbone(nn.Module):
         self.top = _conv(widths[-1], hidden, top, norm)
 
     def forward(self, x: Tensor) -> tuple:
-        "(n, c, h, w) -> (n, hidden, h / 2^stages, w / 2^stages), and every stage's output, finest first."
+        "(n, c, h, w) -> (n, hidden, h / 2^k, w / 2^k) after k stages, and each stage's output."
         fine = []
         for stage in self.stages:
             fine.append(stage(x))
@@ -88,7 +88,7 @@ class _Decoder(nn.Module):
 
 # %% ../nbs/73_vos.ipynb #d7a0e0aa
 class VOS(nn.Module):
-    "Sequence-to-sequence video object segmentation (Xu et al. 2018): follow what the first mask marks."
+    "Sequence-to-sequence segmentation (Xu et al. 2018): follow what the first mask marks."
 
     def __init__(
         self,

@@ -76,7 +76,7 @@ class ObjectClips(Dataset):
         return start if tube.masks(start).any() else tube.start
 
     def __getitem__(self, key: tuple) -> dict:
-        "clip uint8 (3, t, h, w), first bool (1, h, w), index; labelled: mask bool (1, t - 1, h, w)."
+        "clip uint8 (3, t, h, w), first bool (1, h, w), index; mask bool (1, t - 1, h, w)."
         rng = np.random.default_rng([self.seed, *key])
         index = int(rng.integers(len(self.objects)))
         video, tube = self.objects[index]

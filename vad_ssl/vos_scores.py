@@ -171,7 +171,7 @@ def load_vos(
     path: Path,  # .safetensors written by training
     device: str = "cpu",
 ) -> tuple:  # network in evaluation mode, and `about`
-    "Build a network and load its weights; raises ValueError with one line if it is not one of ours."
+    "Build a network and load its weights; ValueError with one line if it is not one of ours."
     weights, about = load_weights(path)
     if about.get("task") != "vos":
         raise ValueError(
