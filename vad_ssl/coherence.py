@@ -24,17 +24,26 @@ def variance(
     return ((values - mean) ** 2).mean(dim)
 
 # %% ../nbs/23_coherence.ipynb #67be2d71
+def _in_windows(
+    maps: Tensor,  # (b, 1, n, h, w)
+    windows: list,  # for every place the places around it
+) -> Tensor:  # (b, 1, n, h, w)
+    "Variance around every place."
+    maps = maps - maps[:, :, :1]
+    return torch.stack([variance(maps[:, :, window], dim=2) for window in windows], dim=2)
+
+
 def ring_variance(
     view1: Tensor,  # (b, 1, t, h, w) maps of view 1
     view2: Tensor,  # (b, 1, t, h, w) of view 2, carried back, natural time order
     frames: int,  # odd, places of the ring in a window
 ) -> Tensor:  # (b, 1, t, h, w), mean of the two places of every frame
     "Variance of every frame's neighbours on the ring of both views."
-    half = frames // 2
     ring = torch.cat([view1, view2[:, :, 1:-1].flip(2)], dim=2)
-    ring = ring - ring[:, :, :1]
-    turned = torch.stack([ring.roll(places, 2) for places in range(-half, half + 1)])
-    once = variance(turned, dim=0)
+    n = ring.shape[2]
+    half = frames // 2
+    windows = [[(k + d) % n for d in range(-half, half + 1)] for k in range(n)]
+    once = _in_windows(ring, windows)
     again = once.flip(2).roll(1, 2)  # place n - k: the same moment in the other view
     return ((once + again) / 2)[:, :, : view1.shape[2]]
 
@@ -44,11 +53,10 @@ def clip_variance(
     frames: int,  # odd, frames in a window
 ) -> Tensor:  # (b, 1, t, h, w)
     "Variance of every frame's neighbours in a clip of its own."
+    t = view.shape[2]
     half = frames // 2
-    view = view - view[:, :, :1]
-    first = [max(k - half, 0) for k in range(view.shape[2])]
-    around = [view[:, :, start : k + half + 1] for k, start in enumerate(first)]
-    return torch.stack([variance(window, dim=2) for window in around], dim=2)
+    windows = [[k + d for d in range(-half, half + 1) if 0 <= k + d < t] for k in range(t)]
+    return _in_windows(view, windows)
 
 # %% ../nbs/23_coherence.ipynb #f14219ff
 def min_max(
