@@ -10,11 +10,11 @@ import re
 import tempfile
 
 from vad_ssl.config import (
-    Count,
     Machine,
     PRESETS,
     Run,
-    Share,
+    _Count,
+    _Share,
     _sections,
     fingerprint,
     read_config,
@@ -29,8 +29,8 @@ from vad_ssl.config import (
 def test_a_record_refuses_by_field():
     @record
     class Cake:
-        layers: Count = 2
-        sugar: Share = 0.5
+        layers: _Count = 2
+        sugar: _Share = 0.5
         icing: Literal["none", "lemon"] = "none"
         candles: int | None = None
 

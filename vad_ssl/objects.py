@@ -195,7 +195,7 @@ def _scene(
         paint(canvas, *creature(rng, rng.choice(list(CATEGORIES)), frames, height, width))
     return canvas
 
-# %% ../nbs/71_objects.ipynb #1b37c95c
+
 def _pole(
     rng: np.random.Generator,
     canvas: np.ndarray,  # (t, h, w, 3), changed in place
