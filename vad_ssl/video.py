@@ -131,13 +131,13 @@ def open_video(
         stream.codec_context.thread_count = 1
     return container
 
-# %% ../nbs/01_video.ipynb #ac31498f
+# %% ../nbs/01_video.ipynb #92107156
 def _upright(
     picture: av.VideoFrame,  # as stored
     matrix: bytes = b"",  # 3 x 3 numbers of the container, or none
 ) -> np.ndarray:  # uint8 (h, w, 3), as shown
     "Turn a picture as the container asks."
-    pixels = picture.to_ndarray(format="rgb24")
+    pixels = picture.reformat(format="rgb24", threads=1).to_ndarray()
     if not matrix:
         return pixels
     (a, b), (c, d) = np.frombuffer(matrix, np.int32).reshape(3, 3)[:2, :2].astype(float)
@@ -180,7 +180,7 @@ def walk(
         raise VideoError(f"{path}: frames vary in size. Encode it again.")
     return np.stack(got)
 
-# %% ../nbs/01_video.ipynb #796cd45e
+# %% ../nbs/01_video.ipynb #ec0845b9
 def constant_rate(
     times: Iterable[float],  # when each picture is shown, in ticks, rising
 ) -> list[int]:  # the picture shown at each tick
@@ -233,7 +233,7 @@ def _checksum(picture: av.VideoFrame) -> int:
         depth = picture.format.padded_bits_per_pixel  # colours side by side
     return zlib.crc32(lines[:, : plane.width * -(-depth // 8)].tobytes())
 
-# %% ../nbs/01_video.ipynb #65da7b45
+# %% ../nbs/01_video.ipynb #46c76361
 def _frames_of(stream: av.VideoStream, kind: str, times: list) -> list[int]:
     "The picture that each frame shows: those at the ticks of an AVI, else one after the other."
     if kind != "avi" or None in times or not stream.guessed_rate:
@@ -276,7 +276,7 @@ def look(
     arrays = np.array(known), np.array(sums, np.uint32), np.array(doors, int), np.array(shown)
     return Index(*arrays, upright, fps, damaged)
 
-# %% ../nbs/01_video.ipynb #ccfa176e
+# %% ../nbs/01_video.ipynb #c1fddc30
 def _groups(which: list[int], doors: np.ndarray) -> Iterator[list[int]]:
     "Rising picture numbers, cut where jumping to the next door skips more than eight pictures."
     group = []
@@ -318,7 +318,7 @@ def jump(
         return None
     return np.stack(got) if len(got) == len(which) else None
 
-# %% ../nbs/01_video.ipynb #8e72d973
+# %% ../nbs/01_video.ipynb #0679be12
 def _riff(head: bytes, at: int) -> int:
     "AVI."
     return 8 + int.from_bytes(head[4:8], "little") if head[:4] == b"RIFF" else 0
@@ -397,7 +397,7 @@ def missing_bytes(
 
 _PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")  # of an ASF file, size among them
 
-# %% ../nbs/01_video.ipynb #3c834635
+# %% ../nbs/01_video.ipynb #76ddf6f3
 def _checked(path: str) -> Index:
     "`look` at a file that is whole; `VideoError` at any other."
     try:
