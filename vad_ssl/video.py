@@ -127,8 +127,9 @@ def open_video(
     "PyAV, held to containers that carry their own frames and to the local disk."
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
     container = av.open(f"file:{path}", options=options)
-    for stream in container.streams.video:
-        stream.codec_context.thread_count = 1
+    for stream in container.streams.video[:1]:
+        if stream.codec_context:  # else FFmpeg does not know the codec
+            stream.codec_context.thread_count = 1
     return container
 
 # %% ../nbs/01_video.ipynb #92107156
