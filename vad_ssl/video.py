@@ -243,19 +243,37 @@ def _frames_of(stream: av.VideoStream, kind: str, times: list) -> list[int]:
     return constant_rate(float(time * tick) for time in sorted(times))  # B-frames: guessed times
 
 
+_ONE_EACH = "h264 hevc mpeg2video msmpeg4v3 msmpeg4 wmv1 wmv2 wmv3 gif".split()
+
+
+def _lost(codec: str, packets: list, times: list) -> int:
+    "How many packets after the first picture gave none, where each should."
+    if codec not in _ONE_EACH or None in times:
+        return 0
+    due = {time for time in packets if time is not None and time > times[0]}
+    return len(due - set(times))
+
+
 def look(
     path: str | Path,  # a video file
 ) -> Index:
     "Walk through a file once, as a player would, and note what is seen."
-    times, sums, doors = [], [], []
+    times, sums, doors, packets = [], [], [], []
     damaged = -1
+
+    def seen(container):
+        for packet in container.demux(video=0):
+            if packet.size and not packet.is_discard:
+                packets.append(packet.pts)
+            yield from packet.decode()
+
     with open_video(path) as container:
         stream = container.streams.video[0]
         size = stream.height, stream.width
         if size[0] * size[1] > _MAX_PIXELS:
             why = f"{size[1]}x{size[0]} pixels are too many"
             raise VideoError(f"{path}: {why}. Make it smaller.")
-        for i, picture in enumerate(container.decode(video=0)):
+        for i, picture in enumerate(seen(container)):
             if i == 0:
                 size = picture.height, picture.width
                 upright = _upright(picture, _matrix(picture)).shape[:2]
@@ -271,6 +289,10 @@ def look(
             sums.append(_checksum(picture))
         if not times:
             raise VideoError(f"{path}: holds no frames. Download it again.")
+        lost = _lost(stream.codec_context.name, packets, times)
+        if lost:
+            why = f"damaged, {lost} pictures do not decode"
+            raise VideoError(f"{path}: {why}. Download or encode it again.")
         shown = _frames_of(stream, container.format.name, times)
         fps = float(stream.average_rate or 25)
     known = [-1 if time is None else time for time in times]
