@@ -3,6 +3,7 @@ from PIL import Image
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from vad_ssl.data import _VIDEOS
 from vad_ssl.data import folder
 from vad_ssl.data import save_annotations
 from vad_ssl.data import ucf101_24
@@ -10,13 +11,26 @@ from vad_ssl.files import VideoError
 from vad_ssl.files import mask_box
 from vad_ssl.records import Tube
 from vad_ssl.records import Video
+from vad_ssl.video import IMAGES
 from vad_ssl.video import write_video
+import inspect
 import numpy as np
 import pickle
 import pytest
+import re
 import tempfile
 
-from vad_ssl.check import _overlap, check_data, class_problems, mask_problems, tube_problems, usable
+from vad_ssl.check import (
+    _compare,
+    _overlap,
+    check_data,
+    class_problems,
+    duplicates,
+    mask_problems,
+    tube_problems,
+    usable,
+    video_problems,
+)
 
 
 def test_overlap_worked_out_by_hand():
@@ -234,3 +248,28 @@ def test_the_world_s_files_each_has_the_problem_that_it_is_known_for_and_no_othe
     assert set(report.problem) <= {"slow"}
     short = [replace(v, n_frames=v.n_frames + 1) for v in clips[:1]]
     assert list(check_data(short).problem) == ["too short"]
+
+
+def test_data_md_says_what_is_so_containers_and_what_check_data_reports(setup_2):
+    shared = setup_2.shared
+    guide = next(p for p in (Path("DATA.md"), Path("../DATA.md")) if p.exists()).read_text()
+    table = guide.split("| container | endings |")[1].split("\n\n")[0]
+    listed = set(re.findall(r"\.\w+", table))
+    assert listed == _VIDEOS | IMAGES
+    problems = set(
+        re.findall(r"`([a-z ]+)`", guide.split("| problem | severity |")[1].split("\n\n")[0])
+    )
+    source = "".join(
+        inspect.getsource(f) for f in (_compare, video_problems, tube_problems, check_data)
+    )
+    source += "".join(inspect.getsource(f) for f in (mask_problems, class_problems, duplicates))
+    known = re.findall(r'"(?:error|note)",\s+"([a-z ]+)"', source)
+    assert problems == set(known)
+    world = shared("world_files")
+    if world is None:
+        pytest.skip("world_files is not present")
+    for path in world.iterdir():
+        if path.suffix in listed:
+            (found,) = [v for v in folder(world) if v.path == path]
+            assert not [p for severity, p, _ in video_problems(found) if severity == "error"]
+            assert f"{path.suffix}" in table

@@ -670,10 +670,12 @@ def setup_6(setup_2):
 def test_harmed_files_end_in_a_named_error_or_in_frames(setup_4, setup_6):
     animals = setup_4.animals
     survive = setup_6.survive
-    ended = survive(list(animals.values()), 60)
+    ended = survive(list(animals.values()), 50)
     assert not (ended[ended.harm == "renamed"].end == "other length").any()
     cut_short = ended[(ended.harm == "cut") & (ended.end == "other length")]
     assert set(cut_short.kind) <= {".ts", ".m2ts", ".mpg", ".vob", ".mxf"}
+    flipped = ended[(ended.harm == "flipped") & (ended.end == "other length")]
+    assert not set(flipped.kind) & {".mp4", ".mov", ".3gp"}
 
 
 @pytest.mark.slow

@@ -246,8 +246,11 @@ def _frames_of(stream: av.VideoStream, kind: str, times: list) -> list[int]:
 _ONE_EACH = "h264 hevc mpeg2video msmpeg4v3 msmpeg4 wmv1 wmv2 wmv3 gif".split()
 
 
-def _lost(codec: str, packets: list, times: list) -> int:
-    "How many packets after the first picture gave none, where each should."
+def _lost(stream: av.VideoStream, packets: list, times: list) -> int:
+    "How many packets after the first picture gave none, or are announced and not there."
+    codec = stream.codec_context.name
+    if stream.container.format.name.startswith("mov") and stream.frames > len(packets):
+        return stream.frames - len(packets)
     if codec not in _ONE_EACH or None in times:
         return 0
     due = {time for time in packets if time is not None and time > times[0]}
@@ -263,8 +266,8 @@ def look(
 
     def seen(container):
         for packet in container.demux(video=0):
-            if packet.size and not packet.is_discard:
-                packets.append(packet.pts)
+            if packet.size:
+                packets.append(None if packet.is_discard else packet.pts)
             yield from packet.decode()
 
     with open_video(path) as container:
@@ -289,7 +292,7 @@ def look(
             sums.append(_checksum(picture))
         if not times:
             raise VideoError(f"{path}: holds no frames. Download it again.")
-        lost = _lost(stream.codec_context.name, packets, times)
+        lost = _lost(stream, packets, times)
         if lost:
             why = f"damaged, {lost} pictures do not decode"
             raise VideoError(f"{path}: {why}. Download or encode it again.")
