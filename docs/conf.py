@@ -14,10 +14,11 @@ extensions = [
     "sphinxcontrib.bibtex",
 ]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "sidebar.md"]
 bibtex_bibfiles = ["references.bib"]
 bibtex_default_style = "plain"
 nb_execution_mode = "off"
+nb_render_markdown_format = "myst"
 myst_enable_extensions = ["dollarmath", "amsmath", "html_image"]
 suppress_warnings = ["mystnb.unknown_mime_type", "myst.header"]
 html_theme = "sphinx_book_theme"
