@@ -1,4 +1,4 @@
-"Sphinx configuration: the site is built from the notebooks as they are stored; nothing is executed."
+"Sphinx configuration: the site is built from notebooks as they are stored; nothing is executed."
 
 import re
 
@@ -30,9 +30,12 @@ autodoc_inherit_docstrings = False
 
 
 def to_rst(text):
-    "Docstrings are Markdown: code in single backticks, formulas between dollars; the paper's equations become links."
+    "Docstrings are Markdown: `code`, $formulas$; the paper's equations become links."
     parts = re.split(r"(`[^`]+`|\$[^$]+\$)", text)
-    code = lambda part: f"``{part[1:-1]}``" if part[0] == "`" else f":math:`{part[1:-1]}`"
+
+    def code(part):
+        return f"``{part[1:-1]}``" if part[0] == "`" else f":math:`{part[1:-1]}`"
+
     parts = [
         re.sub(r"^(?=\w)", r"\\ ", p) if i % 2 == 0 and i else p for i, p in enumerate(parts)
     ]  # `name`s
