@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from vad_ssl.data import folder
 from vad_ssl.data import save_annotations
 from vad_ssl.data import ucf101_24
+from vad_ssl.files import VideoError
 from vad_ssl.files import mask_box
 from vad_ssl.records import Tube
 from vad_ssl.records import Video
@@ -15,7 +16,7 @@ import pickle
 import pytest
 import tempfile
 
-from vad_ssl.check import _overlap, check_data, tube_problems, usable
+from vad_ssl.check import _overlap, check_data, class_problems, mask_problems, tube_problems, usable
 
 
 def test_overlap_worked_out_by_hand():
@@ -38,6 +39,20 @@ def test_problems_of_tubes_one_by_one():
     assert kinds(replace(good, boxes=good.boxes - 1)) == ["box outside"]
     assert kinds(replace(good, boxes=good.boxes[:, [2, 1, 0, 3]])) == ["empty box"]
     assert kinds(replace(good, boxes=good.boxes[:0])) == ["empty tube"]
+
+
+def test_masks_that_are_missing_of_another_size_or_not_numbers_are_found_once_a_tube():
+    def masks_of(frame):
+        if frame == 2:
+            raise VideoError("mask.png: no such file")
+        return np.zeros((6, 6 + frame), bool)
+
+
+    boxes = np.full((4, 4), -1)
+    some = Video("a", Path("a"), tubes=(Tube(0, 2, boxes, masks_of), Tube(0, 0, boxes, masks_of)))
+    found = list(mask_problems(some, 6, 6))
+    assert [problem for _, problem, _ in found] == ["unreadable mask", "mask of another size"]
+    assert found[0][2] == "tube 0, frame 2: mask.png: no such file" and "7x6, not 6x6" in found[1][2]
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +131,7 @@ def test_every_kind_of_damage_is_found_and_nothing_else(setup_1):
         (7, "error", "late tube"),
         (8, "note", "overlapping tubes"),
         (9, "error", "empty tube"),
-        (5, "error", "duplicate"),
+        (5, "error", "leak"),
     }
     for why in ("truncated", "not a readable video", "damaged|cannot be decoded"):
         assert report.detail.str.contains(why).any()
@@ -162,3 +177,60 @@ def test_tubes_with_masks_pass_whether_their_boxes_are_worked_out_jhmdb_or_not_y
     jhmdb = Video("a", film, "catch", 0, 24, (worked_out,), "train", "a", 48, 64)
     vos = Video("b", frames, "ape", 0, 24, (unknown, unknown))
     assert len(check_data([jhmdb, vos])) == 0
+
+
+def test_a_leak_is_named_classes_from_1_are_noticed_and_no_file_stops_the_others(setup_1):
+    tmp = setup_1.tmp
+    names = setup_1.names
+    draw = setup_1.draw
+    root = draw(tmp / "leaky")
+    first = root / "videos" / f"{names[0]}.avi"
+    (root / "videos" / f"{names[-1]}.avi").write_bytes(first.read_bytes())
+    report = check_data(root)
+    (leak,) = report.itertuples()
+    assert (leak.video, leak.severity, leak.problem) == (names[0], "error", "leak")
+    assert names[-1] in leak.detail
+    by_one = []
+    for v in ucf101_24(root):
+        tubes = tuple(replace(t, label=t.label + 1) for t in v.tubes)
+        by_one.append(replace(v, label=v.label + 1, tubes=tubes))
+    (gap,) = class_problems(by_one)
+    assert gap[1:3] == ("error", "classes with a gap") and "counted from 1" in gap[3]
+    video = ucf101_24(root)[0]
+    strange = replace(video, tubes=(replace(video.tubes[0], boxes=None),))
+    report = check_data([strange, video])
+    assert list(report.problem[:1]) == ["unreadable"] and "TypeError" in report.detail[0]
+
+
+@pytest.fixture
+def setup_2():
+    def shared(name):
+        "One of the world's files, or None."
+        places = (Path(d) / "shared/data" / name for d in ("..", "../..", "../../.."))
+        return next((p for p in places if p.exists()), None)
+    return SimpleNamespace(shared=shared)
+
+
+def test_the_world_s_files_each_has_the_problem_that_it_is_known_for_and_no_other(setup_2):
+    shared = setup_2.shared
+    world = shared("world_files")
+    if world is None:
+        pytest.skip("world_files is not present")
+    for name, problems in {
+        "classes_from_one": {"classes with a gap"},
+        "frames_with_a_hole": {"hole"},
+        "jhmdb_empty_frame": set(),
+        "vos_rgb_masks": {"unreadable mask"},
+    }.items():
+        report = check_data(world / name)
+        assert set(report.problem[report.severity == "error"]) == problems, (name, report.detail)
+    alone = [Video(p.name, p) for p in world.iterdir() if p.suffix in (".mp4", ".webm", ".gif", ".ts")]
+    report = check_data(alone)
+    assert set(report.problem) <= {"slow", "duplicate"}
+    genuine = shared("ucf_genuine")
+    with np.load(genuine / "expected.npz") as expected:
+        clips = [Video(n, genuine / n, n_frames=len(expected[n])) for n in expected]
+    report = check_data(clips)
+    assert set(report.problem) <= {"slow"}
+    short = [replace(v, n_frames=v.n_frames + 1) for v in clips[:1]]
+    assert list(check_data(short).problem) == ["too short"]

@@ -536,6 +536,55 @@ def test_wrong_tables_are_named_with_line_column_and_reason(setup_1, setup_6):
         csv_data(own, tmp / "none.csv")
 
 
+def test_names_are_paths_endings_dots_and_spellings_never_make_one_video_of_two(setup_1, setup_6):
+    square = setup_1.square
+    tmp = setup_1.tmp
+    i = setup_6.i
+    name = setup_1.name
+    rows = setup_6.rows
+    mixed = tmp / "mixed"
+    for place in ("cam.01", "cam.02"):
+        (mixed / place).mkdir(parents=True)
+        Image.new("RGB", (16, 16)).save(mixed / place / "1.png")
+    for name in ("clip.avi", "clip.mp4", "shot.1.mp4", "b.mp4"):
+        write_video(mixed / name, square(0)[0][:2])
+    found = [v.name for v in folder(mixed)]
+    assert found == ["b", "cam.01", "cam.02", "clip.avi", "clip.mp4", "shot.1"]
+
+
+    def boxes_of(*named):
+        "A table with a box for each of these names, and what is read from it."
+        rows = [(name, "0", "cat", i, 1, 1, 5, 5) for i, name in enumerate(named)]
+        columns = ["video", "tube", "label", "frame", "x1", "y1", "x2", "y2"]
+        pd.DataFrame(rows, columns=columns).to_csv(tmp / "mixed.csv", index=False)
+        videos = csv_data(mixed, tmp / "mixed.csv")
+        assert len(videos) == 6
+        return {v.name: sum(len(t.boxes) for t in v.tubes) for v in videos if v.tubes}
+
+
+    assert boxes_of("clip.avi", "clip.avi") == {"clip.avi": 2}
+    assert boxes_of("clip.avi", "clip.mp4", "cam.02") == {"clip.avi": 1, "clip.mp4": 1, "cam.02": 1}
+    assert boxes_of("./b.mp4", "b.mp4", "b", "shot.1") == {"b": 3, "shot.1": 1}
+    with pytest.raises(DataError, match="'clip' may be 2 videos. Write clip.avi"):
+        boxes_of("clip")
+
+
+def test_a_frame_of_a_jhmdb_video_without_a_mask_is_a_frame_without_a_box(setup_1, setup_6, setup_4):
+    tmp = setup_1.tmp
+    i = setup_6.i
+    draw_jhmdb = setup_4.draw_jhmdb
+    root = draw_jhmdb(tmp / "jhmdb_empty")
+    target = next((root / "puppet_mask" / "catch").rglob("*.mat"))
+    masks = read_mat(target, "part_mask").copy()
+    masks[..., 4] = 0
+    savemat(target, {"part_mask": masks})
+    _puppet.cache_clear()
+    video = jhmdb21(root)[0]
+    assert [(t.start, t.stop) for t in video.tubes] == [(0, 4), (5, 12)]
+    assert all((t.boxes >= 0).all() for t in video.tubes)
+    assert truth_mask(video, range(12), 48, 64).any((1, 2)).tolist() == [i != 4 for i in range(12)]
+
+
 def test_a_folder_s_layout_is_recognised(setup_2, setup_4, setup_5, setup_6):
     ucf = setup_2.ucf
     jhmdb = setup_4.jhmdb

@@ -31,6 +31,7 @@ from vad_ssl.evaluate import (
     read_records,
     score_detections,
     tables,
+    why_nan,
     write_evaluation,
 )
 
@@ -223,6 +224,26 @@ def test_the_perfect_detector_scores_one_hundred_under_every_protocol(setup_1):
         assert len(column) >= 5 and np.allclose(column, 100)
     table, _ = tables(found, single, class_names(videos), "davis")
     assert len(table) == len(single) and np.allclose(table["J mean"], 1)
+
+
+def test_nan_comes_with_its_reason():
+    scores = pd.DataFrame({"f-AP": [1.0, np.nan, np.nan]}, index=["dive", "ski", "mean"])
+    assert "scored of ski, and so is the mean" in why_nan(scores) and why_nan(scores[:1]) == ""
+
+
+def test_unreadable_videos_are_borne_with_up_to_a_number_counted_and_named(setup_1):
+    videos = setup_1.videos
+    model = setup_1.model
+    middle = setup_1.middle
+    bad = [replace(videos[0], name="gone", path=Path("gone.avi")), *videos[1:]]
+    with pytest.raises(ValueError, match="1 unreadable test videos, allowed: 0. The last is gone"):
+        evaluate(model, bad, middle, bar=False)
+    left = {}
+    records = evaluate(model, bad, middle, bar=False, bad_files=1, left=left)
+    assert [r["video"] for r in records] == [v.name for v in videos[1:]]
+    assert list(left) == ["gone"] and "no such file" in left["gone"]
+    with pytest.raises(ValueError, match="none of 1 test videos"):
+        evaluate(model, bad[:1], middle, bar=False, bad_files=5)
 
 
 def test_the_folder_of_results_is_complete_and_the_second_time_costs_nothing(setup_1):

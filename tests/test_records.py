@@ -10,7 +10,18 @@ import numpy as np
 import pytest
 import tempfile
 
-from vad_ssl.records import Tube, Video, class_names, data_key, length, read, trim, truth_mask
+from vad_ssl.records import (
+    Tube,
+    Video,
+    class_names,
+    data_key,
+    length,
+    read,
+    trim,
+    truth_mask,
+    twins,
+    without_leaks,
+)
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +159,19 @@ def test_the_key_changes_with_every_box_class_and_file_and_with_nothing_else(set
     assert len(keys) == 1 + len(others) and data_key([replace(video)]) in keys
     assert data_key([video, stripped]) == data_key([stripped, video]) != data_key([video])
     assert data_key([stripped]) == data_key([replace(moved, tubes=(), action="", label=-1)])
+
+
+def test_twins_are_found_by_path_and_by_bytes_and_leaks_are_left_out_and_named(setup_1):
+    tmp = setup_1.tmp
+    for name, content in {"a.avi": b"film", "b.avi": b"film", "c.avi": b"mlif"}.items():
+        (tmp / name).write_bytes(content)
+    a, b, c = (Video(x, tmp / f"{x}.avi") for x in "abc")
+    again = Video("./a", tmp / "sub" / ".." / "a.avi")
+    assert twins([a, c]) == [] and twins([a, b, c]) == [[a, b]]
+    (tmp / "sub").mkdir(exist_ok=True)
+    assert twins([a, again, c]) == [[a, again]]
+    gone = Video("d", tmp / "nowhere.avi")
+    assert twins([gone, Video("e", tmp / "other.avi")]) == [] and len(twins([gone, gone])) == 1
+    with pytest.warns(UserWarning, match="they are test videos: a"):
+        assert without_leaks([a, c], [b]) == [c]
+    assert without_leaks([a, c], []) == [a, c]

@@ -135,6 +135,19 @@ def setup_3():
     return SimpleNamespace(box=box, tmp=tmp)
 
 
+def test_a_training_video_that_is_a_test_video_under_another_name_stays_out(setup_3):
+    tmp = setup_3.tmp
+    film = tmp / "one.avi"
+    film.write_bytes(b"the same film")
+    (tmp / "two.avi").write_bytes(b"the same film")
+    (tmp / "other.avi").write_bytes(b"another films")
+    three = [Video(n, tmp / f"{n}.avi", action="a", label=0) for n in ("one", "two", "other")]
+    three[1] = replace(three[1], split="test")
+    with pytest.warns(UserWarning, match="they are test videos: one"):
+        labelled, unlabelled = split_labelled(three, 1)
+    assert [v.name for v in labelled] == ["other"] and unlabelled == []
+
+
 def test_a_manifest_gives_the_split_back(setup_1, setup_2, setup_3):
     videos = setup_1.videos
     named = setup_2.named

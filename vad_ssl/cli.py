@@ -136,6 +136,7 @@ class _Evaluate:
     data: Path | None = None  # root of a data set (see DATA.md); default: the embedded one
     csv: Path | None = None  # table of boxes, for your own videos in --data
     protocol: Literal["paper", "strict", "act", "davis"] = "paper"  # of detection
+    bad_files: int = 0  # unreadable test videos to leave out; they are named in the result
     out: Path | None = None  # folder for tables and pictures; default: beside the checkpoint
 
     def __call__(self):
@@ -156,7 +157,7 @@ class _Evaluate:
     def actions(self):
         from vad_ssl.actors import actors
         from vad_ssl.data import read_data
-        from vad_ssl.evaluate import score_detections, write_evaluation
+        from vad_ssl.evaluate import score_detections, why_nan, write_evaluation
         from vad_ssl.predict import load_detector
         from vad_ssl.records import class_names
 
@@ -164,7 +165,9 @@ class _Evaluate:
         names = class_names(videos)
         videos = [v for v in videos if v.split == "test"]
         if self.detections:
-            return score_detections(self.detections, videos, names)
+            table = score_detections(self.detections, videos, names)
+            print(why_nan(table) or f"{len(videos)} videos")
+            return table
         model, about = load_detector(self.checkpoint, _device())
         if about["classes"] != names:
             trained = about["classes"]
@@ -172,7 +175,9 @@ class _Evaluate:
                 f"{self.checkpoint}: trained for {trained}, but the data set has {names}"
             )
         out = _writable(self.out or self.checkpoint.parent / "evaluation")
-        table, summary = write_evaluation(out, model, videos, names, self.protocol, about)
+        how = self.protocol, about
+        done = write_evaluation(out, model, videos, names, *how, bad_files=self.bad_files)
+        table, summary = done
         print("\n".join(f"{key}: {value}" for key, value in summary.items()))
         print(f"written to {out}")
         return table

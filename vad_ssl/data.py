@@ -13,6 +13,7 @@ import re
 import struct
 import warnings
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -23,7 +24,7 @@ import pandas as pd
 
 from .files import DataError, brief, load_plain, mask_box, plain, write_atomic
 from .records import Tube, Video, trim
-from .video import IMAGES, MAX_FRAMES, image_files, read_image
+from .video import IMAGES, MAX_FRAMES, numbered, read_image
 
 # %% ../nbs/04_data.ipynb #3709ec5d
 def _stored_tube(a: dict) -> dict:
@@ -100,24 +101,45 @@ def safe_name(
     return name
 
 # %% ../nbs/04_data.ipynb #18eb569a
-_VIDEOS = {".avi", ".mp4", ".mkv", ".mov", ".webm", ".mpg", ".mpeg", ".m4v"}
+_VIDEOS = set(
+    ".avi .mp4 .mkv .mov .webm .mpg .mpeg .m4v .gif .apng .wmv .asf .flv .ogv .ogg .mxf .3gp .3g2"
+    " .ts .mts .m2ts .vob".split()
+)
+
+
+def _without_ending(name: str) -> str:
+    "A video's name without the ending of its container; other dots stay."
+    path = PurePosixPath(name)
+    known = path.suffix.lower() in _VIDEOS and path.stem
+    return str(path.with_suffix("")) if known else str(path)
 
 
 def _listing(
     root: Path,  # a folder of videos, flat or by class
-    wanted: set[str],  # names of videos, without folder and suffix
+    wanted: set[str],  # names of videos, as in the annotations
 ) -> dict[str, Path]:  # name -> file or folder of frames
     "Look names up in `root` and its class folders, each listed once."
+    stems = {PurePosixPath(name).name for name in wanted}
     found = {}
     places = [root]
     for place in places:
         for p in sorted(place.iterdir()) if place.is_dir() else ():
-            if p.suffix.lower() in _VIDEOS and p.stem in wanted:
-                found[p.stem] = p
-            elif p.name in wanted and p.is_dir():
-                found.setdefault(p.name, p)
+            stem = _without_ending(p.name) if p.is_file() else p.name
+            if stem in stems:
+                name = (place.relative_to(root) / stem).as_posix()
+                if p.is_file() and p.suffix.lower() in _VIDEOS:
+                    found[name] = p
+                elif p.is_dir():
+                    found.setdefault(name, p)
             elif place == root and p.is_dir():
                 places.append(p)
+    alone = {}  # in another folder than the name says: only if there is but one
+    for name, p in found.items():
+        alone.setdefault(PurePosixPath(name).name, []).append(p)
+    for name in wanted - found.keys():
+        there = alone.get(PurePosixPath(name).name, [])
+        if len(there) == 1:
+            found[name] = there[0]
     return found
 
 
@@ -213,8 +235,8 @@ def _collect(
 # %% ../nbs/04_data.ipynb #62da7f97
 def _test_names(path: Path) -> set[str]:
     "The videos of a test list, which may give suffixes and class numbers."
-    ending = re.compile(r"(\.avi|\.mp4)?(\s+\d+)?$")
-    return {ending.sub("", line) for line in _read_lines(path)}
+    lines = [re.sub(r"\s+\d+$", "", line) for line in _read_lines(path)]
+    return {_without_ending(line) for line in lines}
 
 
 def ucf101_24(
@@ -237,13 +259,12 @@ def ucf101_24(
     videos = _collect(source, entries, bad)
     if any(v.label < 0 for v in videos):
         videos = _number_classes(videos)
-    stems = [PurePosixPath(v.name).name for v in videos]
-    files = _listing(place, set(stems))
+    files = _listing(place, {v.name for v in videos})
     found = []
-    for v, stem in zip(videos, stems):
-        side = "test" if v.name in tests else "train"
-        path = files.get(stem, v.path)
-        found.append(replace(v, split=side, path=path))
+    for v in videos:
+        flat = PurePosixPath(v.name).name
+        side = "test" if {v.name, str(PurePosixPath(v.name)), flat} & tests else "train"
+        found.append(replace(v, split=side, path=files.get(v.name, v.path)))
     if trimmed:
         found = [trim(v) for v in found]
     return [v for v in found if split in (None, v.split)]
@@ -321,6 +342,13 @@ def _puppet_frame(path: Path, frame: int) -> np.ndarray:
     return _puppet(path)[frame]
 
 
+def _spans(there: np.ndarray) -> list[tuple[int, int]]:
+    "Where runs of frames with a mask begin and end: an empty mask is a frame without a box."
+    steps = np.diff(np.r_[0, there.astype(int), 0])
+    starts, stops = np.flatnonzero(steps > 0), np.flatnonzero(steps < 0)
+    return list(zip(starts.tolist(), stops.tolist()))
+
+
 _JHMDB_PLACES = (
     "videos/{}.avi",
     "ReCompress_Videos/{}.avi",
@@ -339,7 +367,11 @@ def _jhmdb_video(
     source = root / "puppet_mask" / name / "puppet_mask.mat"
     masks = _puppet(source)
     n, h, w = masks.shape
-    tube = Tube(label, 0, mask_box(masks), partial(_puppet_frame, source))
+    boxes = mask_box(masks)
+    tubes = []
+    for start, stop in _spans(masks.any((1, 2))):
+        there = boxes[start:stop]
+        tubes.append(Tube(label, start, there, partial(_puppet_frame, source)))
     places = [root / place.format(name) for place in _JHMDB_PLACES]
     there = [p for p in places if p.exists()]
     return Video(
@@ -348,7 +380,7 @@ def _jhmdb_video(
         action=action,
         label=label,
         n_frames=n,
-        tubes=(tube,),
+        tubes=tuple(tubes),
         split=split,
         group=film_of(name),
         height=h,
@@ -417,7 +449,8 @@ def _vos_video(
 ) -> Video:
     "One video of YouTube-VOS."
     path = part / "JPEGImages" / name
-    stems = [p.stem for p in image_files(path)]
+    there = {i: p.stem for i, p in enumerate(numbered(path)) if p}
+    stems = [there.get(i, "missing") for i in range(max(there, default=-1) + 1)]
     files = [part / "Annotations" / name / f"{stem}.png" for stem in stems]
     place = {stem: i for i, stem in enumerate(stems)}
     tubes = []
@@ -501,7 +534,7 @@ def folder(
     root: str | Path,  # searched through
     exclude: Iterable[str] = (),  # subfolders to leave out, such as classes already in use
 ) -> list[Video]:  # without any annotation
-    "Video files, and folders of frames, anywhere below `root`."
+    "Video files, and folders of frames, anywhere below `root`. Names are paths below it."
     root = Path(root)
     exclude = set(exclude)
     if not root.is_dir():
@@ -516,10 +549,14 @@ def folder(
             found.add(p.parent)
     if not found:
         raise DataError(f"{root}: no videos in this folder. Put .avi or .mp4 files there.")
+    whole = {p: p.relative_to(root).as_posix() if p != root else p.name for p in sorted(found)}
+    short = {p: _without_ending(n) if p.is_file() else n for p, n in whole.items()}
+    often = Counter(short.values())
     videos = []
-    for p in sorted(found):
-        name = p.relative_to(root).with_suffix("").as_posix() if p != root else p.name
-        videos.append(Video(name, p, group=re.sub(r"_c\d+$", "", p.stem)))
+    for p, name in short.items():
+        name = name if often[name] == 1 else whole[p]  # clip.avi and clip.mp4 keep their endings
+        group = re.sub(r"_c\d+$", "", PurePosixPath(name).name)
+        videos.append(Video(name, p, group=group))
     return videos
 
 # %% ../nbs/04_data.ipynb #f877b548
@@ -598,21 +635,40 @@ def _table_video(
     )
 
 # %% ../nbs/04_data.ipynb #8f04a9aa
+def _named(name: str, found: list[Video], root: Path, csv: Path) -> str:
+    "The record that a table means by a name."
+    path = str(PurePosixPath(name))
+    exact = [v for v in found if v.path.relative_to(root).as_posix() == path]
+    ends = [v for v in found if _without_ending(v.path.relative_to(root).as_posix()) == path]
+    if not exact and len(ends) > 1:
+        other = ends[0].path.name
+        raise DataError(f"{csv}: {brief(name)!r} may be {len(ends)} videos. Write {other} or so.")
+    for v in exact or ends:
+        return v.name
+    return path
+
+
 def csv_data(
     root: str | Path,  # folder of videos
-    csv: str | Path,  # table of boxes; its names are paths below `root`, with or without suffix
+    csv: str | Path,  # table of boxes; its names are paths below `root`, with or without ending
     bad: dict | None = None,  # takes name -> reason of unusable entries, instead of an error
 ) -> list[Video]:  # annotated videos, then the others
     "Your own data."
     root = Path(root)
     table = _read_boxes(csv)
-    table["video"] = table.video.str.replace(r"\.\w{2,4}$", "", regex=True)
-    others = {v.name: v for v in folder(root)}
+    found = folder(root)
+    names = {name: _named(name, found, root, csv) for name in sorted(set(table.video))}
+    table["video"] = table.video.map(names)
+    again = table.duplicated(["video", "tube", "frame"])
+    if again.any():
+        line = table.index[again][0] + 2
+        raise DataError(f"{csv}: line {line}: this frame of the tube again. Correct the table.")
+    others = {v.name: v for v in found}
     actions = sorted(set(table.label))
     order = {action: i for i, action in enumerate(actions)}
     entries = []
     for name, rows in table.groupby("video"):
-        path = others[name].path if name in others else root / f"{name}.mp4"
+        path = others[name].path if name in others else root / f"{name}"
         entries.append((name, partial(_table_video, rows, order, path)))
     known = _collect(Path(csv), entries, bad)
     mentioned = {v.name for v in known}

@@ -20,7 +20,7 @@ from .mean_teacher import MEAN_TEACHER
 from .objective import SEMI_SUPERVISED, SUPERVISED
 from .predict import build, sight
 from .protocol import summarise
-from .records import class_names, trim
+from .records import class_names, trim, without_leaks
 from .released import RELEASED
 from .split import Clips, read_manifest, split_labelled, strip
 from .train import Parts, Task, paired_batches
@@ -69,7 +69,8 @@ def _data(run) -> Parts:
     videos = read_data(run.data.root or actors(), run.data.csv or None)
     train = [v for v in videos if v.split == "train"]
     test = [v for v in videos if v.split == "test"]
-    return Parts(*split_videos(run.data, run.seed, train), test, class_names(videos))
+    lab, unl, held = split_videos(run.data, run.seed, without_leaks(train, test))
+    return Parts(lab, without_leaks(unl, test), held, test, class_names(videos))
 
 # %% ../nbs/65_detection.ipynb #ac314044
 def _drawn(root: str) -> bool:

@@ -21,7 +21,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from .files import DataError, VideoError, write_atomic
-from .records import Video, length, read, truth_mask
+from .records import Video, length, read, truth_mask, without_leaks
 from .video import clip_indices
 from .window import window
 
@@ -56,7 +56,9 @@ def split_labelled(
     "Rank once per class, take a prefix: 5% lies in 10% lies in 20%. At least one film a class."
     if not 0 < fraction <= 1:
         raise ValueError(f"label fraction {fraction} is not in (0, 1]: give 0.2 for 20%.")
-    videos = [v for v in videos if v.split != "test"]
+    videos = list(videos)
+    test = [v for v in videos if v.split == "test"]
+    videos = without_leaks([v for v in videos if v.split != "test"], test)
     labels = sorted({v.label for v in videos if v.label >= 0})
     if not labels:
         why = f"none of {len(videos)} training videos has a label"
