@@ -9,6 +9,7 @@ from vad_ssl.objective import Seen
 from vad_ssl.objective import labelled_losses
 from vad_ssl.objective import see
 from vad_ssl.views import weak_view
+import numpy as np
 import pytest
 import torch
 
@@ -111,6 +112,48 @@ def test_pseudo_labels_are_those_of_the_labeller_and_reach_the_detector_alone(se
     answers[0].backward()
     assert any(p.grad is not None for p in student.parameters())
     assert all(p.grad is None for p in teacher.parameters())
+
+
+@pytest.fixture
+def setup_2():
+    def two_moons(seed, n=120):
+        "Points of two classes on two half moons; the first four are labelled."
+        rng = np.random.default_rng(seed)
+        angle = rng.uniform(0, np.pi, n)
+        moon = np.arange(n) % 2
+        x = np.where(moon, 1 - np.cos(angle), np.cos(angle))
+        y = np.where(moon, 0.4 - np.sin(angle), np.sin(angle))
+        return np.c_[x, y] + rng.normal(0, 0.14, (n, 2)), moon
+
+
+    def beliefs(points, moon, reach=(0.3, 0.35, 2)):
+        "Labels (-1: none yet) before the first round and after each; `reach` is what counts as near."
+        belief = np.where(np.arange(len(moon)) < 4, moon, -1)
+        rounds = [belief]
+        for limit in reach:
+            known = belief >= 0
+            gap = np.linalg.norm(points[:, None] - points[None, known], axis=2)
+            belief = np.where(gap.min(1) < limit, belief[known][gap.argmin(1)], belief)
+            rounds.append(belief)
+        return rounds
+
+
+    def gain(seed):
+        "Share of right labels after three rounds, less that of the nearest of the four labels."
+        points, moon = two_moons(seed)
+        spread, direct = (beliefs(points, moon, reach)[-1] for reach in ((0.3, 0.35, 2), (2,)))
+        return (spread == moon).mean() - (direct == moon).mean()
+
+
+    gains = np.array([gain(seed) for seed in range(50)])
+    return SimpleNamespace(two_moons=two_moons, beliefs=beliefs, gain=gain, gains=gains)
+
+
+def test_spreading_labels_helps_more_often_than_it_hurts_and_does_both(setup_2):
+    gains = setup_2.gains
+    assert (gains > 0).sum() > 2 * (gains < 0).sum() > 0
+    assert 0.01 < gains.mean() < 0.04
+    assert gains.min() < -0.04 and gains.max() > 0.08
 
 
 def test_sharpening_worked_by_hand():

@@ -93,7 +93,7 @@ def random_view(
     reach: int = 0,  # shift drawn from whole pixels in [-reach, reach]
     colour: float = 0.0,  # strength of the photometric jitter, 0 .. 1
 ) -> View:
-    "Draw one view a clip. The defaults are the paper's: a horizontal flip, half of the time."
+    "Draw one view a clip. The default is a horizontal flip, half of the time."
     cast = _uniform(b, 1) + 0.5 * _uniform(b, 3)
     return View(
         flip=torch.rand(b) < flip,
@@ -141,7 +141,7 @@ def weak_view(
     b: int,  # clips in the batch
     size: int = 0,  # shorter side of the clip; a flip does not need it
 ) -> View:
-    "The paper's view: a horizontal flip half of the time."
+    "A horizontal flip, half of the time: the weak view."
     return random_view(b)
 
 # %% ../nbs/07_views.ipynb #afcf51c1

@@ -24,8 +24,10 @@ def first_only(
     video: Video,  # of YouTube-VOS
 ) -> Video:  # the same pixels, and for each object the mask of its first frame
     "What may be known of an unlabelled video: the task's own input."
-    known = [{t.start: t.masks(t.start)} for t in video.tubes]
-    tubes = [Tube(-1, t.start, t.boxes[:1], k.__getitem__) for t, k in zip(video.tubes, known)]
+    tubes = []
+    for tube in video.tubes:
+        known = {tube.start: tube.masks(tube.start)}
+        tubes.append(Tube(-1, tube.start, tube.boxes[:1], known.__getitem__))
     return replace(video, action="", label=-1, tubes=tuple(tubes))
 
 # %% ../nbs/72_vos_data.ipynb #bd709af9
@@ -35,9 +37,11 @@ def split_objects(
     seed: int = 0,
 ) -> tuple:  # labelled videos; the others with first masks only
     "Stratified by the first object's category, as every split here."
-    names = {v.name for v in split_labelled(videos, fraction, seed)[0]}
-    lab = [v for v in videos if v.name in names]
-    return lab, [first_only(v) for v in videos if v.name not in names]
+    chosen, _ = split_labelled(videos, fraction, seed)
+    names = {v.name for v in chosen}
+    labelled = [v for v in videos if v.name in names]
+    rest = [first_only(v) for v in videos if v.name not in names]
+    return labelled, rest
 
 # %% ../nbs/72_vos_data.ipynb #b39ecd9b
 class ObjectClips(Dataset):
@@ -54,15 +58,18 @@ class ObjectClips(Dataset):
     ):
         pairs = [(v, t) for v in videos for t in v.tubes if t.start < length(v) - 1]
         if not pairs:
-            raise ValueError(
-                "no objects with frames after their first; check data folder and label fraction"
-            )
+            what = "no objects with frames after their first"
+            raise ValueError(f"{what}; check data folder and label fraction")
         if cache:
             pairs = [(v, replace(t, masks=lru_cache(None)(t.masks))) for v, t in pairs]
-        self.objects, self.labelled, self.seed = pairs, labelled, seed
-        self.clip_len, self.size = clip_len, tuple(size)
+        self.objects = pairs
+        self.labelled = labelled
+        self.seed = seed
+        self.clip_len = clip_len
+        self.size = tuple(size)
         self.cache = {} if cache else None
-        self.length, self.max_bad = len(pairs), 0  # for `split.loaders`
+        self.length = len(pairs)
+        self.max_bad = 0  # for `split.loaders`
 
     def __len__(self):
         return self.length
@@ -71,8 +78,9 @@ class ObjectClips(Dataset):
         "First frame of a clip: one that shows the object, if masks tell; else the object's first."
         if not self.labelled:
             return tube.start
-        room = max(length(video) - self.clip_len, tube.start)  # last frame that leaves enough
-        start = int(rng.integers(tube.start, min(tube.start + len(tube.boxes), room + 1)))
+        last = max(length(video) - self.clip_len, tube.start)  # that leaves enough frames
+        stop = min(tube.start + len(tube.boxes), last + 1)
+        start = int(rng.integers(tube.start, stop))
         return start if tube.masks(start).any() else tube.start
 
     def __getitem__(self, key: tuple) -> dict:
@@ -80,16 +88,33 @@ class ObjectClips(Dataset):
         rng = np.random.default_rng([self.seed, *key])
         index = int(rng.integers(len(self.objects)))
         video, tube = self.objects[index]
-        at = (self.begin(video, tube, rng) + np.arange(self.clip_len)).clip(max=length(video) - 1)
+        start = self.begin(video, tube, rng)
+        at = np.arange(start, start + self.clip_len).clip(max=length(video) - 1)
         pixels = torch.from_numpy(read(video, at, self.cache)).permute(3, 0, 1, 2)
         known = at if self.labelled else at[:1]
         masks = torch.from_numpy(np.stack([tube.masks(int(k)) for k in known]))[None]
         whole = Window(tuple(pixels.shape[2:]), self.size, (0, 0), self.size)
         masks = whole.masks(masks)
         item = {"clip": whole.frames(pixels), "first": masks[:, 0], "index": index, "bad": ""}
-        return item | ({"mask": masks[:, 1:]} if self.labelled else {})
+        if self.labelled:
+            item["mask"] = masks[:, 1:]
+        return item
 
 # %% ../nbs/72_vos_data.ipynb #00a9261c
+def _glide(
+    move: torch.Tensor,  # (b, 1, 2) a frame, in halves of the picture
+    growth: torch.Tensor,  # (b, 1) a frame, of the logarithm of the size
+    time: torch.Tensor,  # (t,) frames since the first
+) -> torch.Tensor:  # (b, t, 2, 3): where each pixel comes from, for `affine_grid`
+    "A steady flight: every frame as far from the last, and larger or smaller by the same factor."
+    theta = torch.zeros(len(move), len(time), 2, 3).to(time)
+    shrink = 1 / (growth * time).exp()
+    theta[..., 0, 0] = shrink
+    theta[..., 1, 1] = shrink
+    theta[..., 2] = -2 * move * time[:, None]
+    return theta
+
+
 def animate(
     batch: dict,  # clip (b, 3, t, h, w) in [0, 1], first (b, 1, h, w)
     speed: float = 0.1,  # largest step from frame to frame, as a share of the picture's sides
@@ -97,15 +122,14 @@ def animate(
 ) -> dict:  # clip (b, 3, t, h, w), first (b, 1, h, w), mask (b, 1, t - 1, h, w)
     "Each clip's object glides over the next clip of the batch; after Khoreva et al. (2017)."
     b, _, t, h, w = batch["clip"].shape
-    time = torch.arange(t).to(batch["clip"])[:, None]
-    move = speed * (2 * torch.rand(b, 1, 2) - 1).to(time)  # a frame, in halves of the picture
-    grow = (growth * (2 * torch.rand(b, 1) - 1).to(time) * time[:, 0]).exp()
-    theta = torch.zeros(b, t, 2, 3).to(time)
-    theta[..., 0, 0] = theta[..., 1, 1] = 1 / grow
-    theta[..., 2] = -2 * move * time
-    grid = F.affine_grid(theta.flatten(0, 1), (b * t, 4, h, w), align_corners=False)
+    time = torch.arange(t).to(batch["clip"])
+    move = speed * (2 * torch.rand(b, 1, 2) - 1).to(time)
+    grow = growth * (2 * torch.rand(b, 1) - 1).to(time)
+    theta = rearrange(_glide(move, grow, time), "b t x y -> (b t) x y")
+    grid = F.affine_grid(theta, (b * t, 4, h, w), align_corners=False)
     cut_out = torch.cat([batch["clip"][:, :, 0], batch["first"].to(time)], 1)  # (b, 4, h, w)
-    moved = F.grid_sample(repeat(cut_out, "b c h w -> (b t) c h w", t=t), grid, align_corners=False)
+    still = repeat(cut_out, "b c h w -> (b t) c h w", t=t)
+    moved = F.grid_sample(still, grid, align_corners=False)
     moved = rearrange(moved, "(b t) c h w -> b c t h w", b=b)
     mask = (moved[:, 3:] > 0.5).to(time)
     clip = torch.where(mask > 0, moved[:, :3], batch["clip"].roll(1, 0))
