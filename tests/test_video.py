@@ -347,6 +347,13 @@ def test_enormous_pictures_are_refused_before_they_are_unpacked(setup_2):
         probe(tmp / "bomb.avi")
 
 
+def test_decode_gives_every_frame_those_that_an_avi_repeats_twice(setup_1, setup_3):
+    numbers = setup_1.numbers
+    gaps = setup_3.gaps
+    assert numbers(np.stack(list(decode(gaps)))) == [0, 1, 2, 2, 2, 3, 3, 4, 5, 6, 6, 7, 8]
+    assert read_frames(gaps, [4, 5, 3]).shape == (3, 48, 96, 3)
+
+
 @pytest.fixture(scope="module")
 def setup_4(setup_2, setup_3):
     tmp = setup_2.tmp
