@@ -4,8 +4,8 @@ A random clip (8 frames, stride 2) by `read_frames` against decoding the whole v
 decoder and picking the frames, and against decord, in the same run and on the same files; then
 the same for longer videos; then clips a second by number of workers. The files are drawn: moving
 texture and noise, 320 x 240, in the encodings that the data sets use. `jump` files are entered at
-a keyframe, `walk` files (see `vad_ssl.video.Index`) are decoded from the start. `first look` is the one walk that
-proves it. Give real files with --video.
+a keyframe, `walk` files (see `vad_ssl.video.Index`) are decoded from the start. `first look` is
+the one walk that proves it. Give real files with --video.
 """
 
 import argparse

@@ -244,7 +244,8 @@ def test_bytes_that_are_missing_are_missed(setup_2, setup_3):
     mp4 = setup_2.mp4
     film = setup_3.film
     webm = film("whole.webm", "libvpx-vp9")
-    for path in (avi, mp4, webm, film("whole.gif", "gif"), film("whole.flv", "flv")):
+    whole = [film(f"whole.{ending}") for ending in ("ts", "m2ts")]
+    for path in (avi, mp4, webm, film("whole.gif", "gif"), film("whole.flv", "flv"), *whole):
         with open_video(path) as container:
             kind = container.format.name
         assert missing_bytes(path, kind) == 0

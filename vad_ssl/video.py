@@ -409,6 +409,9 @@ def missing_bytes(
         ending = file.read()
         if kind == "gif":
             return int(b";" not in ending)
+        if kind == "mpegts":  # packets of one size; a whole number of them may be missing
+            packet = 188 if start[:1] == b"G" else 192
+            return -size % packet
         if kind == "asf" and (at := start.find(_PROPERTIES)) >= 0:
             return max(int.from_bytes(start[at + 40 : at + 48], "little") - size, 0)
         at = 0
