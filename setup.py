@@ -1,4 +1,4 @@
-"""Package metadata lives in settings.ini, where nbdev reads it too; this file only hands it to setuptools."""
+"""Hands the metadata of settings.ini, where nbdev reads it too, to setuptools."""
 
 from configparser import ConfigParser
 from pathlib import Path
@@ -12,7 +12,7 @@ cfg = ini["DEFAULT"]
 
 
 def lines(key):
-    """The non-empty lines of a multi-line setting (requirements may contain blanks, so never split on words)."""
+    """The non-empty lines of a setting (a requirement may contain blanks)."""
     return [line.strip() for line in cfg.get(key, "").splitlines() if line.strip()]
 
 

@@ -1,4 +1,7 @@
-"Run the README's shell and Python blocks, so that they cannot rot. `make test` is left to the caller, `make lab` to a browser test."
+"""Run the README's shell and Python blocks, so that they cannot rot.
+
+`make test` is left to the caller, `make lab` to a browser test.
+"""
 
 import re
 import subprocess

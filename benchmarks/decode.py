@@ -1,9 +1,10 @@
 """Speed of decoding: `python benchmarks/decode.py [--video FILE ...]`.
 
-A random clip (8 frames, stride 2) by `read_frames` against decoding the whole video with the same decoder and picking the
-frames, in the same run and on the same files; then the same for longer videos; then clips a second by number of workers.
-The files are drawn: moving texture and noise, 320 x 240, in the encodings that the data sets use. `jump` files are entered
-at a keyframe, `walk` files (see `vad_ssl.video.can_jump`) have to be decoded from the start. Give real files with --video.
+A random clip (8 frames, stride 2) by `read_frames` against decoding the whole video with the same
+decoder and picking the frames, in the same run and on the same files; then the same for longer
+videos; then clips a second by number of workers. The files are drawn: moving texture and noise,
+320 x 240, in the encodings that the data sets use. `jump` files are entered at a keyframe, `walk`
+files (see `vad_ssl.video.can_jump`) are decoded from the start. Give real files with --video.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from vad_ssl.data import Video
+from vad_ssl.records import Video
 from vad_ssl.split import Clips, loaders
 from vad_ssl.video import clip_indices, decode, fetch, probe, probe_file, read_frames
 
@@ -64,14 +65,20 @@ def compare(name, path, repeats):
     probe_file.cache_clear()
     first = timed(lambda: probe(path), 1)
     info, rng = probe(path), np.random.default_rng(0)
-    clip = lambda: clip_indices(int(rng.integers(info.frames)), info.frames)
-    whole = (
-        (lambda: fetch(path, range(info.frames))[clip()])
-        if info.seekable
-        else (lambda: np.stack(list(decode(path)))[clip()])
-    )
-    whole(), read_frames(path, clip())  # warm the disk's cache
-    ours, theirs = timed(lambda: read_frames(path, clip()), 3 * repeats), timed(whole, repeats)
+
+    def clip():
+        return clip_indices(int(rng.integers(info.frames)), info.frames)
+
+    def part():
+        return read_frames(path, clip())
+
+    def whole():
+        frames = fetch(path, range(info.frames)) if info.seekable else np.stack(list(decode(path)))
+        return frames[clip()]
+
+    whole()  # warm the disk's cache
+    part()
+    ours, theirs = timed(part, 3 * repeats), timed(whole, repeats)
     return {
         "file": name,
         "frames": info.frames,
@@ -81,6 +88,11 @@ def compare(name, path, repeats):
         "whole video, ms": theirs,
         "times faster": theirs / ours,
     }
+
+
+def show(rows):
+    "A table."
+    print(pd.DataFrame(rows).round(1).to_string(index=False), "\n")
 
 
 def main():
@@ -96,7 +108,6 @@ def main():
         "MPEG-4 avi, B-frames": ("d.avi", "mpeg4", 12, 2),
     }
     with tempfile.TemporaryDirectory() as box:
-        show = lambda rows: print(pd.DataFrame(rows).round(1).to_string(index=False), "\n")
         print("A random clip of 8 frames against the whole video, 150 frames")
         files = {
             name: encode(Path(box, how[0]), 150, *how[1:])

@@ -1,7 +1,8 @@
 """How fast the inspector answers: `python benchmarks/inspector.py [--size 224]`.
 
-The first computation (a forward pass over both views, all masks, packing) happens once, in Python. After that a frame is redrawn by
-the browser alone: nine panels, curves and formulas. With Chromium and Playwright present the time of each redraw is measured there.
+The first computation (a forward pass over both views, all masks, packing) happens once, in Python.
+After that a frame is redrawn by the browser alone: nine panels, curves and formulas. With Chromium
+and Playwright present the time of each redraw is measured there.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from vad_ssl.inspector import Inspector
 
 
 def redraws(page: Path, frames: int, rounds: int = 5) -> list:
-    "Milliseconds of every redraw while the frame slider moves, as the page itself measures them; and of a change of the ramp."
+    "Milliseconds of every redraw while the frame slider moves, as the page itself measures them."
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as play:
@@ -51,15 +52,16 @@ def main():
     packed = time.perf_counter()
     shape = f"{args.frames}x{args.size}x{args.size}"
     print(
-        f"{shape}, {torch.get_num_threads()} threads: first computation {looked - began:.2f} s, page {packed - looked:.2f} s, "
-        f"{page.stat().st_size / 1e6:.1f} MB"
+        f"{shape}, {torch.get_num_threads()} threads: first computation {looked - began:.2f} s, "
+        f"page {packed - looked:.2f} s, {page.stat().st_size / 1e6:.1f} MB"
     )
     try:
         times = redraws(page, args.frames)
     except Exception as error:
         return print(f"redraws not measured: {str(error).splitlines()[0]}")
     print(
-        f"a frame is redrawn in {statistics.median(times):.0f} ms (median of {len(times)}), {max(times):.0f} ms at most"
+        f"a frame is redrawn in {statistics.median(times):.0f} ms (median of {len(times)}), "
+        f"{max(times):.0f} ms at most"
     )
 
 

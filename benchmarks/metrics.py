@@ -1,29 +1,24 @@
 """Speed of the metrics: `python benchmarks/metrics.py`.
 
-Frame-AP and video-AP run against direct loops over detections, in the same run and on the same tables. `plain` uses nothing
-but Python numbers, box by box; `numpy` makes one small numpy call a detection (for tubes: a pair of tubes), as published
-evaluators do. The input imitates a detector on UCF101-24's test set before suppression: 24 classes, 910 videos of 150 frames.
+Frame-AP and video-AP run against direct loops over detections, in the same run and on the same
+tables. `plain` uses nothing but Python numbers, box by box; `numpy` makes one small numpy call a
+detection (for tubes: a pair of tubes), as published evaluators do. The input imitates a detector on
+UCF101-24's test set before suppression: 24 classes, 910 videos of 150 frames.
 """
 
 import argparse
 import time
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import torch
 
+from vad_ssl.ap import BOX, FRAME, TUBE, average_precision, frame_ap, video_ap
 from vad_ssl.detector import small_detector
-from vad_ssl.metrics import (
-    BOX,
-    FRAME,
-    TUBE,
-    average_precision,
-    box_iou,
-    frame_ap,
-    video_ap,
-    video_record,
-)
+from vad_ssl.files import box_iou
 from vad_ssl.predict import localise
+from vad_ssl.protocol import video_record
 
 
 def actors(rng, videos, classes, length=150):
@@ -77,7 +72,7 @@ def plain_iou(a, b):
 
 
 def greedy(ranked, truth, overlaps, threshold):
-    "AP of every class, one detection after the other: `ranked` holds (class, place, thing), best first."
+    "AP of every class, a detection at a time; `ranked`: (class, place, thing), best first."
     hits, n = {}, {}
     for (label, _), things in truth.items():
         n[label] = n.get(label, 0) + len(things)
@@ -99,11 +94,15 @@ def frame_ap_loop(found, truth, threshold=0.5, numpy=False):
     rows = sorted(
         found[["score", *FRAME, *BOX]].itertuples(index=False, name=None), key=lambda row: -row[0]
     )
-    plain = lambda box, left: [plain_iou(box, x) for x in left]
-    small = lambda box, left: box_iou(np.array(box), np.array(left))
-    return greedy(
-        ((c, (v, f), box) for _, v, c, f, *box in rows), boxes, small if numpy else plain, threshold
-    )
+
+    def plain(box, left):
+        return [plain_iou(box, x) for x in left]
+
+    def small(box, left):
+        return box_iou(np.array(box), np.array(left))
+
+    ranked = ((c, (v, f), box) for _, v, c, f, *box in rows)
+    return greedy(ranked, boxes, small if numpy else plain, threshold)
 
 
 def video_ap_loop(found, truth, threshold=0.5, nms=0.3, numpy=False):
@@ -117,8 +116,10 @@ def video_ap_loop(found, truth, threshold=0.5, nms=0.3, numpy=False):
             out.setdefault((c, v), {}).setdefault(k, {})[f] = rest
         if not numpy:
             return out
-        as_array = lambda tube: (min(tube), max(tube), np.array(list(tube.values())))
         return {key: {k: as_array(tube) for k, tube in tubes.items()} for key, tubes in out.items()}
+
+    def as_array(tube):
+        return min(tube), max(tube), np.array(list(tube.values()))
 
     def plain(a, b):
         return sum(plain_iou(a[f], b[f]) for f in a if f in b) / len(a.keys() | b.keys())
@@ -130,8 +131,13 @@ def video_ap_loop(found, truth, threshold=0.5, nms=0.3, numpy=False):
         shared = [boxes[low - start : high + 1 - start, :4] for start, _, boxes in (a, b)]
         return box_iou(*shared).sum() / (max(a[1], b[1]) - min(a[0], b[0]) + 1)
 
-    overlap, ranked = small if numpy else plain, []
-    score = lambda t: t[2][:, 4].mean() if numpy else sum(box[4] for box in t.values()) / len(t)
+    def score(tube):
+        if numpy:
+            return tube[2][:, 4].mean()
+        return sum(box[4] for box in tube.values()) / len(tube)
+
+    overlap = small if numpy else plain
+    ranked = []
     for (label, video), things in group(found, [*BOX, "score"]).items():
         kept = []
         for tube in sorted(things.values(), key=score, reverse=True):
@@ -175,13 +181,13 @@ def main():
         ("video-AP", video_ap, video_ap_loop, tubes(rng, some, args.tubes), some),
     ]
     for name, fast, loop, found, true in work:
-        t_fast, ours = seconds(lambda: fast(found, true), 5)
+        t_fast, ours = seconds(partial(fast, found, true), 5)
         print(
             f"{name}: {len(found)} boxes, {len(true)} true ones, {len(ours)} classes, "
             f"mAP {100 * ours.mean():.1f}: {t_fast:.3f} s"
         )
         for kind in ("plain", "numpy"):
-            t_loop, slow = seconds(lambda: loop(found, true, numpy=kind == "numpy"), 2)
+            t_loop, slow = seconds(partial(loop, found, true, numpy=kind == "numpy"), 2)
             print(
                 f"  {kind} loop {t_loop:.2f} s, {t_loop / t_fast:.1f} times slower, "
                 f"largest difference {np.abs(ours - slow).max():.0e}"
@@ -196,8 +202,9 @@ def main():
     )
     t_forward, _ = seconds(lambda: localise(model, frames), 3)
     print(
-        f"paper's protocol: {1000 * t_record:.2f} ms for 160 frames of 112 x 112, {t_record / t_forward:.2%} of the "
-        f"{1000 * t_forward:.0f} ms that the small detector takes for them"
+        f"paper's protocol: {1000 * t_record:.2f} ms for 160 frames of 112 x 112, "
+        f"{t_record / t_forward:.2%} of the {1000 * t_forward:.0f} ms that the small detector "
+        "takes for them"
     )
 
 

@@ -1,4 +1,4 @@
-"""EM routing at the paper's size against a version that repeats weights and poses in memory: two ratios.
+"""EM routing at the paper's size against repeating weights and poses in memory: two ratios.
 
 python benchmarks/routing.py [--repeats 3]
 """
@@ -16,7 +16,7 @@ from vad_ssl.capsule import ConvCapsules, em_routing
 
 
 def repeated(layer, poses, activations):
-    "The same layer, written out: each place has its own copy of the weights, each parent one of the poses."
+    "The same layer, written out: a copy of the weights a place, a copy of the poses a parent."
     b, i, h, w = activations.shape
     j, p = layer.weight.shape[1:3]
     poses = poses.movedim(1, -1).reshape(-1, i, 1, p, p).repeat(1, 1, j, 1, 1)

@@ -1,9 +1,10 @@
 """What an update costs as work grows: `python benchmarks/scaling.py` writes benchmarks/scaling.csv.
 
-One update is both views of a batch (half of it labelled) forward and backward, and Adam. One factor is varied at a time:
-frames of a clip, side of the frame, clips a batch, processes (that share the batch). Every point runs in processes of its
-own, one thread each; median wall and CPU seconds (of a process) of the updates after the first, and peak memory. The small
-detector covers the whole range, the paper's a few points. On a GPU: not measured.
+One update is both views of a batch (half of it labelled) forward and backward, and Adam. One factor
+is varied at a time: frames of a clip, side of the frame, clips a batch, processes (that share the
+batch). Every point runs in processes of its own, one thread each; median wall and CPU seconds (of a
+process) of the updates after the first, and peak memory. The small detector covers the whole range,
+the paper's a few points. On a GPU: not measured.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from tqdm import tqdm
 from vad_ssl.detector import paper_detector, small_detector
 from vad_ssl.objective import Progress, semi_supervised_step
 from vad_ssl.parallel import engine
-from vad_ssl.train import prepare, update
+from vad_ssl.train import _Engine, _prepared, _update
 
 BASE = {
     "small": dict(frames=8, size=112, batch=4, processes=1),
@@ -40,9 +41,9 @@ GRID = {
 def batch_of(frames, size, batch, processes):
     "This process's share of a labelled and of an unlabelled batch, as bytes."
     n = batch // 2 // processes
-    clip = lambda: torch.randint(0, 256, (n, 3, frames, size, size), dtype=torch.uint8)
+    one, two = torch.randint(0, 256, (2, n, 3, frames, size, size), dtype=torch.uint8)
     mask = torch.rand(n, 1, frames, size, size) > 0.7
-    return {"clip": clip(), "mask": mask, "label": torch.arange(n) % 24}, {"clip": clip()}
+    return {"clip": one, "mask": mask, "label": torch.arange(n) % 24}, {"clip": two}
 
 
 def measure(detector, updates, **point):
@@ -51,15 +52,13 @@ def measure(detector, updates, **point):
     torch.manual_seed(0)
     accelerator = engine()
     net = {"small": small_detector, "paper": paper_detector}[detector](24)
-    model, optimiser = prepare(
-        net.train(), torch.optim.Adam(net.parameters(), 1e-4), accelerator, False
-    )
+    adam = torch.optim.Adam(net.parameters(), 1e-4)
+    model, optimiser = _prepared(net.train(), adam, accelerator, False)
+    work = _Engine(model, semi_supervised_step, optimiser, accelerator, None, None)
     pair, taken = batch_of(**point), []
     for k in range(updates + 1):
         began = time.perf_counter(), time.process_time()
-        update(
-            model, semi_supervised_step, [(k, *pair, Progress(5.0, 10))], optimiser, accelerator, 0
-        )
+        _update(work, [(k, *pair, Progress(5.0, 10))], 0)
         taken.append((time.perf_counter() - began[0], time.process_time() - began[1]))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
         2**20 if sys.platform == "darwin" else 2**10

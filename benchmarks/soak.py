@@ -1,7 +1,8 @@
 """Does training leak? `python benchmarks/soak.py [--minutes 60]`.
 
-Trains and evaluates short demo runs in one process, again and again, with loader workers, and prints memory, processes and
-open files after each. The first third of the rounds is compared with the last: exit status 1 if anything grew.
+Trains and evaluates short demo runs in one process, again and again, with loader workers, and
+prints memory, processes and open files after each. The first third of the rounds is compared with
+the last: exit status 1 if anything grew.
 """
 
 import argparse
@@ -9,23 +10,21 @@ import gc
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import psutil
 
-from vad_ssl.study import Run, do
+from vad_ssl.config import Run, vary
+from vad_ssl.run import do
 
 SLACK = {"MiB": 30, "processes": 0, "files": 0}  # what the median of the last third may have more
 
 
 def round_of(k):
-    "One short run: both methods in turn, training with a worker for each loader, then all test videos."
+    "One short run: both methods in turn, a worker for each loader, then all test videos."
     method = ("supervised", "semi-supervised")[k % 2]
-    run = replace(
-        Run(), method=method, seed=k, epochs=2, steps=20, workers=1, keep=1, save_every=10
-    )
+    run = vary(Run(), method=method, seed=k, epochs=2, steps=20, workers=1, keep=1, save_every=10)
     with tempfile.TemporaryDirectory() as out:
         do(run, Path(out), bar=False)
 

@@ -1,14 +1,17 @@
-"""A training step of the paper's detector against the released way, written out: `python benchmarks/step.py`.
+"""A training step of the paper's detector against the released way: `python benchmarks/step.py`.
 
-Both arms do the same work on the same clips from the same weights: decode a batch (one labelled, one unlabelled clip), two
-views of each, all losses of Eqs. 7-9, backward. The plain arm does it as the released code does: the whole video is decoded
-for eight frames; one forward pass a view; routing repeats weights and poses in memory; the last transposed convolution
-writes 128 channels at full size; the attention mask is computed by numpy, clip by clip. All in float32, each arm in
-processes of its own, in turns; medians of wall time, CPU time and peak memory, and the largest difference between the
-answers and between the gradients.
+Both arms do the same work on the same clips from the same weights: decode a batch (one labelled,
+one unlabelled clip), two views of each, all losses of Eqs. 7-9, backward. The plain arm does it
+as the released code does, written out: the whole video is decoded for eight frames; one forward
+pass a view; routing repeats weights and poses in memory; the last transposed convolution writes
+128 channels at full size; the attention mask is computed by numpy in float64, clip by clip, ring
+by ring ("clockwise" and "anticlockwise", which turn out equal) and ring frame by ring frame. All
+in float32 otherwise, each arm in processes of its own, in turns; medians of wall time, CPU time
+and peak memory, and the largest difference between the answers and between the gradients.
 
-So that there is one answer, dropout draws the same channels in both arms, and batch norms use stored statistics (taken from
-one clip beforehand): two passes of two clips and one pass of four would normalise differently. On a GPU: not measured.
+So that there is one answer, dropout draws the same channels in both arms, and batch norms use
+stored statistics (taken from one clip beforehand): two passes of two clips and one pass of four
+would normalise differently. On a GPU: not measured.
 """
 
 import argparse
@@ -27,7 +30,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from decode import encode
-from masks import released_way
 from routing import repeated
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -41,11 +43,23 @@ from vad_ssl.video import clip_indices, decode, read_frames, to_tensor
 from vad_ssl.views import apply, invert, random_view
 
 LAM, LAM1, LAM2, TRUST, NOW = 0.1, 0.3, 0.7, 0.1, Progress(20.0, 100)
-VIEWS = (lambda b, size: random_view(b, flip=0.0)), (lambda b, size: random_view(b, flip=1.0))
+
+
+def straight(b, size):
+    "View 1: the clip as it is."
+    return random_view(b, flip=0.0)
+
+
+def mirrored(b, size):
+    "View 2: its mirror image."
+    return random_view(b, flip=1.0)
+
+
+VIEWS = straight, mirrored
 
 
 class Fixed(nn.Module):
-    "Dropout of whole channels whose choice belongs to the row, whether rows come at once or in two halves."
+    "Dropout of whole channels, chosen for every row, come they at once or in two halves."
 
     def __init__(self, rows, channels):
         super().__init__()
@@ -72,15 +86,41 @@ def network(b):
     return net
 
 
+def ring_mask(ring, t, frames):
+    "Variance of every stacked window of one ring, its two halves added, scaled to [0, 1]; float64."
+    n, half = len(ring), frames // 2
+    var = [
+        np.var(np.stack([ring[(k + d) % n] for d in range(-half, half + 1)]), axis=0)
+        for k in range(n)
+    ]
+    # the ends are their own second place: doubled
+    mask = np.stack([var[k] + var[-k % n] for k in range(t)])
+    mask -= mask.min()
+    return mask / (mask.max() + 1e-7)
+
+
+def released_way(view1, view2, frames=5):
+    "Clip by clip, the masks of the clockwise ring and of the anticlockwise one, as released."
+    masks = np.zeros((2, *view1.shape))
+    for i in range(len(view1)):
+        one, two = (list(view[i, 0].numpy().astype(np.float64)) for view in (view1, view2))
+        clockwise = one + two[-2:0:-1]
+        for mask, ring in zip(masks, (clockwise, clockwise[:1] + clockwise[:0:-1])):
+            mask[i, 0] = ring_mask(ring, len(one), frames)
+    return torch.from_numpy(masks)
+
+
+def beside(x, skip):
+    "Two maps as one."
+    return torch.cat([F.relu(x), F.relu(skip)], 1)
+
+
 def plain_decoder(decoder, poses, skips, size):
     "The decoder layer by layer."
     fine, middle, grid = skips
-    beside = lambda x, skip: torch.cat([F.relu(x), F.relu(skip)], 1)
-    x = (
-        beside(decoder.up1(poses), decoder.skip1(grid))
-        .unsqueeze(2)
-        .repeat(1, 1, -(-middle.shape[2] // 2), 1, 1)
-    )
+    moments = -(-middle.shape[2] // 2)
+    x = beside(decoder.up1(poses), decoder.skip1(grid))
+    x = x.unsqueeze(2).repeat(1, 1, moments, 1, 1)
     x = beside(decoder.up2(x, middle.shape[2:]), decoder.skip2(middle))
     x = beside(decoder.up3(x, fine.shape[2:]), decoder.skip3(fine))
     return decoder.logit(decoder.dropout(decoder.up4(x, size)))
@@ -159,7 +199,7 @@ class Watched:
 
 
 def measure(arm, paths, answers, recompute):
-    "One step of an arm in this process: seconds, CPU seconds, peak MiB; answers and gradients go into a file."
+    "Seconds, CPU seconds, peak MiB of one step here; answers and gradients go into a file."
     warnings.simplefilter("ignore")
     net = network(len(paths))
     net.recompute = recompute
@@ -180,13 +220,19 @@ def measure(arm, paths, answers, recompute):
 
 
 def differences(one, two):
-    "Largest differences: losses, answers; gradients of each tensor and of all, relative to their largest entry."
+    "Largest differences: losses and answers; gradients, relative to their largest entry."
     one, two = (load_file(path) for path in (one, two))
-    largest = lambda x: x.abs().max().item()
-    part = lambda kind: {
-        k: (largest(one[k] - two[k]), largest(one[k])) for k in one if k.startswith(kind)
-    }
-    plain = lambda kind: max(far for far, _ in part(kind).values())
+
+    def largest(x):
+        return x.abs().max().item()
+
+    def part(kind):
+        names = [k for k in one if k.startswith(kind)]
+        return {k: (largest(one[k] - two[k]), largest(one[k])) for k in names}
+
+    def plain(kind):
+        return max(far for far, _ in part(kind).values())
+
     grads = part("grad")
     worst = max(grads, key=lambda k: grads[k][0] / grads[k][1])
     return {
@@ -210,7 +256,8 @@ def profiled(paths, top=12):
     for row in rows[:top]:
         shapes = " ".join("x".join(map(str, shape)) for shape in row.input_shapes[:3] if shape)
         print(
-            f"{row.self_cpu_time_total / total:4.0%}  {row.count:4} x {row.key.split('::')[-1]:22}{shapes}"
+            f"{row.self_cpu_time_total / total:4.0%}  {row.count:4} x "
+            f"{row.key.split('::')[-1]:22}{shapes}"
         )
 
 
@@ -240,7 +287,7 @@ def compare(batch, repeats, flags):
     with tempfile.TemporaryDirectory() as box:
         paths = films(box, batch)
         rows = {"plain": [], "ours": []}
-        for turn in range(repeats):
+        for _ in range(repeats):
             for arm in rows:
                 rows[arm].append(run(arm, paths, Path(box, arm), flags if arm == "ours" else []))
                 print(

@@ -1,4 +1,4 @@
-"Sphinx configuration: the site is built from the notebooks as they are stored; nothing is executed."
+"Sphinx configuration: the site is built from the stored notebooks; nothing is executed."
 
 import re
 
@@ -14,10 +14,11 @@ extensions = [
     "sphinxcontrib.bibtex",
 ]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "sidebar.md"]
 bibtex_bibfiles = ["references.bib"]
 bibtex_default_style = "plain"
 nb_execution_mode = "off"
+nb_render_markdown_format = "myst"
 myst_enable_extensions = ["dollarmath", "amsmath", "html_image"]
 suppress_warnings = ["mystnb.unknown_mime_type", "myst.header"]
 html_theme = "sphinx_book_theme"
@@ -29,18 +30,27 @@ autodoc_typehints = "description"
 autodoc_inherit_docstrings = False
 
 
+CODE = re.compile(r"`([^`]+)`")
+FORMULA = re.compile(r"\$([^$]+)\$")
+EQUATION = re.compile(r"(?<!et al\., )\bEq\. ([1-9])\b")
+
+
+def part_to_rst(part):
+    "One part of a docstring: code, a formula, or plain words."
+    if CODE.fullmatch(part):
+        return CODE.sub(r"``\1``", part)
+    if FORMULA.fullmatch(part):
+        return FORMULA.sub(r":math:`\1`", part)
+    return re.sub(r"([*_|])", r"\\\1", part)
+
+
 def to_rst(text):
-    "Docstrings are Markdown: code in single backticks, formulas between dollars; the paper's equations become links."
-    parts = re.split(r"(`[^`]+`|\$[^$]+\$)", text)
-    code = lambda part: f"``{part[1:-1]}``" if part[0] == "`" else f":math:`{part[1:-1]}`"
-    parts = [
-        re.sub(r"^(?=\w)", r"\\ ", p) if i % 2 == 0 and i else p for i, p in enumerate(parts)
-    ]  # `name`s
-    text = "".join(
-        code(p) if p[:1] in ("`", "$") and len(p) > 2 else re.sub(r"([*_|])", r"\\\1", p)
-        for p in parts
-    )
-    return re.sub(r"(?<!et al\., )\bEq\. ([1-9])\b", r":ref:`Eq. \1 <eq-\1>`", text)
+    "Markdown to reStructuredText: code, formulas, and links to the paper's equations."
+    first, *rest = re.split(r"(`[^`]+`|\$[^$]+\$)", text)
+    for after in range(1, len(rest), 2):  # a word touching a code span ("`name`s")
+        rest[after] = re.sub(r"^(?=\w)", "\0", rest[after])
+    parts = map(part_to_rst, [first, *rest])
+    return EQUATION.sub(r":ref:`Eq. \1 <eq-\1>`", "".join(parts).replace("\0", "\\ "))
 
 
 def docments_to_fields(app, what, name, obj, options, lines):

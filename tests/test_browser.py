@@ -1,4 +1,7 @@
-"""A real browser: JupyterLab, Voila, the site and the standalone page. Skipped, with the reason, where there is none."""
+"""A real browser: JupyterLab, Voila, the site and the standalone page.
+
+Skipped, with the reason, where there is no browser.
+"""
 
 import functools
 import http.server
@@ -46,7 +49,8 @@ def browser():
             )
         except sync_api.Error as error:
             pytest.skip(
-                f"no browser: apt-get install chromium, or python -m playwright install chromium ({error.message[:60]})"
+                "no browser: apt-get install chromium, or python -m playwright install chromium "
+                f"({error.message[:60]})"
             )
         yield chromium
         chromium.close()

@@ -1,4 +1,5 @@
 "Generated from nbs/23_coherence.ipynb: change the notebook, then `make export`."
+from functools import partial
 from types import SimpleNamespace
 from vad_ssl.consistency import l2_consistency
 import numpy as np
@@ -141,6 +142,76 @@ def test_an_even_window_is_refused(setup_1):
     two = setup_1.two
     with pytest.raises(ValueError, match="odd number"):
         variance_mask(one, two, frames=4)
+
+
+@pytest.fixture
+def setup_2():
+    def walking_square(t=8, size=32, speed=2.0, start=4.0):
+        x = torch.arange(size)[None, :]
+        left = start + speed * torch.arange(t)[:, None]
+        inside = ((x >= left) & (x < left + 12)).float()  # (t, w)
+        rows = ((torch.arange(size) >= 10) & (torch.arange(size) < 22)).float()
+        return (rows[:, None] * inside[:, None]).view(1, 1, t, size, size)
+
+
+    def soften(x):
+        return torch.nn.functional.avg_pool3d(x, (1, 3, 3), 1, (0, 1, 1)) * 0.96 + 0.02
+
+
+    right = soften(walking_square())
+    flicker = right * torch.tensor([1, 1, 1, 0.3, 1, 1, 1, 1]).view(1, 1, 8, 1, 1)
+    cases = {
+        "right": (right, right),
+        "late in view 2": (right, soften(walking_square(start=2))),
+        "flickers": (flicker, flicker),
+        "missing in view 2": (right, torch.full_like(right, 0.02)),
+    }
+    return SimpleNamespace(walking_square=walking_square, soften=soften, right=right, flicker=flicker, cases=cases)
+
+
+@pytest.fixture
+def setup_3():
+    def disagreement(mask, t=8):
+        "Weight of a pixel that is 1 in view 1 and 0 in view 2, frame by frame."
+        there = torch.ones(1, 1, t, 1, 1)
+        return mask(there, 1 - there).flatten()
+    return SimpleNamespace(disagreement=disagreement)
+
+
+def test_a_constant_disagreement_weighs_nothing_in_the_middle_of_a_clip(setup_2, setup_3):
+    cases = setup_2.cases
+    disagreement = setup_3.disagreement
+    seen = disagreement(partial(variance_mask, normalise=False))
+    # frame 1 sees 1 1 1 0 0: 0.6 * 0.4
+    # frame 2 sees 1 1 1 1 0 and its twin 0 0 0 1 1: (0.8 * 0.2 + 0.6 * 0.4) / 2
+    expected = [0.24, 0.2, 0.08, 0, 0, 0.08, 0.2, 0.24]
+    torch.testing.assert_close(seen, torch.tensor(expected))
+    missing = variance_mask(*cases["missing in view 2"])[0, 0]
+    middle = [missing[k, 16, 10 + 2 * k].item() for k in range(8)]  # of the body, scaled
+    assert middle == pytest.approx([1, 5 / 6, 1 / 3, 0, 0, 1 / 3, 5 / 6, 1], abs=1e-5)
+
+
+@pytest.fixture
+def setup_4():
+    def shared_mask(view1, view2, frames=5):
+        "Variance of both views' values in one window: ours, not in the paper."
+        own = (variance_mask(v, None, frames, normalise=False) for v in (view1, view2))
+        half = frames // 2
+        windows = [range(max(k - half, 0), min(k + half + 1, view1.shape[2])) for k in range(8)]
+        gaps = [(view1 - view2)[:, :, list(w)].mean(2) / 2 for w in windows]
+        return sum(own) / 2 + torch.stack(gaps, 2) ** 2
+    return SimpleNamespace(shared_mask=shared_mask)
+
+
+def test_the_shared_window_is_one_variance_over_all_its_values_and_sees_a_disagreement_in_every_frame(setup_1, setup_3, setup_4):
+    g = setup_1.g
+    disagreement = setup_3.disagreement
+    shared_mask = setup_4.shared_mask
+    a, b = torch.rand(2, 1, 1, 8, 3, 3, generator=g)
+    together = variance(torch.cat([a[:, :, 1:6], b[:, :, 1:6]], 2), 2)  # frames 2 to 6
+    torch.testing.assert_close(shared_mask(a, b)[:, :, 3], together)
+    torch.testing.assert_close(disagreement(shared_mask), torch.full((8,), 0.25))
+    torch.testing.assert_close(shared_mask(a, a), variance_mask(a, None, normalise=False))
 
 
 def test_five_frames_attend_to_more_pixels_than_three():

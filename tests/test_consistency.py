@@ -153,6 +153,26 @@ def test_fixed_maps_carry_no_gradient_and_keep_or_gain_precision():
     assert torch.equal(fixed_maps(x)[0], x)
 
 
+@pytest.fixture
+def setup_3():
+    def pull_on_view1(f, z):
+        "Size of the gradient at view 1's logit z; view 2, fixed, is one logit lower."
+        z = z.detach().requires_grad_()
+        error = (f(z) - f(z - 1).detach()) ** 2
+        return torch.autograd.grad(error.sum(), z)[0].abs()
+    return SimpleNamespace(pull_on_view1=pull_on_view1)
+
+
+def test_on_logits_every_pixel_is_pulled_alike_and_on_probabilities_one_place_most(setup_3):
+    pull_on_view1 = setup_3.pull_on_view1
+    z = torch.linspace(-8, 8, 161)
+    alike, near = pull_on_view1(torch.clone, z), pull_on_view1(torch.sigmoid, z)
+    assert torch.allclose(alike, torch.full_like(z, 2.0))
+    rises = near.diff() > 0
+    assert rises[: near.argmax()].all() and not rises[near.argmax() :].any()  # one peak
+    assert abs(z[near.argmax()].item()) < 1
+
+
 def test_on_probabilities_confident_pixels_are_left_in_peace():
     pull = {}
     for z0 in (0.5, 8.0):

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from vad_ssl.losses import dice_loss, growing_margin, localisation_loss, spread_loss
 
@@ -105,6 +106,38 @@ def test_losses_are_finite_where_everything_is_empty_or_full(setup_2):
             loss = localisation_loss(logits, truth)
             loss.backward()
             assert loss.isfinite() and logits.grad.isfinite().all()
+
+
+@pytest.fixture
+def setup_3(setup_2):
+    truth = setup_2.truth
+    found = setup_2.found
+    def both_losses(truth, found):
+        "Cross-entropy and Dice loss of a map that is sure of `found`."
+        logits = found * 8 - 4
+        entropy = F.binary_cross_entropy_with_logits(logits, truth)
+        return entropy.item(), dice_loss(logits, truth).item()
+
+
+    def square(side):
+        "One frame of 40 x 40 with a square in it."
+        frame = torch.zeros(1, 1, 1, 40, 40)
+        frame[..., 8 : 8 + side, 2 : 2 + side] = 1
+        return frame
+    return SimpleNamespace(both_losses=both_losses, square=square)
+
+
+def test_both_losses_are_straight_in_the_distance_and_only_cross_entropy_knows_the_size(setup_2, setup_3):
+    small = setup_2.small
+    both_losses = setup_3.both_losses
+    square = setup_3.square
+    moved = np.array([both_losses(square(10), square(10).roll(d, -1)) for d in range(12)])
+    steps = np.diff(moved, axis=0)
+    assert np.allclose(steps[:10], steps[0], rtol=0.01) and np.allclose(steps[10:], 0, atol=1e-6)
+    nothing = torch.zeros(1, 1, 1, 40, 40)
+    small, large = (both_losses(square(side), nothing) for side in (4, 24))
+    assert large[0] > 15 * small[0]  # cross-entropy
+    assert 0.95 < large[1] / small[1] < 1.05  # Dice
 
 
 def test_bfloat16_works_and_the_gradient_reaches_every_pixel(setup_2):

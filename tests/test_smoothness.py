@@ -1,5 +1,6 @@
 "Generated from nbs/24_smoothness.ipynb: change the notebook, then `make export`."
 from types import SimpleNamespace
+from vad_ssl.coherence import variance_mask
 import pytest
 import torch
 
@@ -75,8 +76,56 @@ def test_short_clips_odd_sizes_and_low_precision(setup_1):
     assert gradient_mask(bare).shape == bare.shape
 
 
-def test_a_lost_frame_dominates_the_mask_of_its_clip(setup_1):
+@pytest.fixture
+def setup_2():
+    def walking_square(t=8, size=32, speed=2, start=4):
+        x = torch.zeros(1, 1, t, size, size)
+        for k in range(t):
+            x[0, 0, k, 10:22, start + speed * k : start + speed * k + 12] = 1
+        return torch.nn.functional.avg_pool3d(x, (1, 5, 5), 1, (0, 2, 2)) * 0.96 + 0.02
+
+
+    good = walking_square()
+    lost = good.clone()
+    lost[:, :, 4] *= 0.2
+    return SimpleNamespace(walking_square=walking_square, good=good, lost=lost)
+
+
+@pytest.fixture
+def setup_3(setup_2):
+    good = setup_2.good
+    lost = setup_2.lost
+    def marked(mask):
+        "Share of a clip's pixels that weigh more than 0.3."
+        return (mask > 0.3).float().mean().item()
+
+
+    for name, maps_ in {"good": good, "lost": lost}.items():
+        shares = (
+            f"variance {marked(variance_mask(maps_)):.0%}, gradient {marked(gradient_mask(maps_)):.0%}"
+        )
+        print(f"{name}: share of pixels above 0.3: {shares}")
+    return SimpleNamespace(marked=marked, name=name, maps_=maps_, shares=shares)
+
+
+def test_a_steady_walk_saturates_the_mask_and_a_lost_frame_peaks_beside_itself(setup_2, setup_3):
+    good = setup_2.good
+    lost = setup_2.lost
+    marked = setup_3.marked
+    good_mask, lost_mask = gradient_mask(good), gradient_mask(lost)
+    assert good_mask.amax((0, 1, 3, 4)).eq(1).all()  # in every frame
+    assert marked(good_mask) == pytest.approx(0.178, abs=1e-3)
+    assert marked(variance_mask(good)) == pytest.approx(0.129, abs=1e-3)
+    peaks = lost_mask.amax((0, 1, 3, 4))
+    assert (peaks > 0.99).nonzero().flatten().tolist() == [2, 6]  # frames 3 and 7
+    assert peaks[4].item() == pytest.approx(0.887, abs=1e-3)  # frame 5, the lost one
+    sharper = gradient_mask(lost, normalise=False).max() / gradient_mask(good, normalise=False).max()
+    assert sharper.item() == pytest.approx(2.02, abs=0.01)
+
+
+def test_a_lost_frame_dominates_the_mask_of_its_clip(setup_1, setup_2):
     maps = setup_1.maps
+    lost = setup_2.lost
     x = torch.zeros(1, 1, 8, 8, 24)
     for k in range(8):
         x[0, 0, k, 2:6, k : k + 12] = 1  # one pixel a frame
