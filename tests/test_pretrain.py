@@ -4,15 +4,19 @@ from pathlib import Path
 from types import SimpleNamespace
 from vad_ssl.actors import motion
 import numpy as np
+import pandas as pd
 import pytest
+import tempfile
 import torch
 import torch.nn.functional as F
 import vad_ssl
 
 from vad_ssl.pretrain import (
+    CONTROLS,
     Namer,
     SHAPES,
     _hash_of,
+    controls,
     cut_clips,
     drawn_kinetics,
     drawn_weights,
@@ -97,3 +101,10 @@ def test_a_probe_finds_what_is_there():
     x = F.one_hot(labels).float() + 0.1 * torch.randn(40, 4)
     assert probe_with(2, x, labels, x, labels, 2) > 90
     assert probe(torch.randn(40, 4), labels, torch.randn(400, 4), torch.arange(400) % 4) < 40
+
+
+def test_a_control_is_one_row_and_rows_that_are_there_are_not_made_again():
+    path = Path(tempfile.mkdtemp()) / "controls.csv"
+    made = pd.DataFrame([{"control": name, "steps": 1} for name in CONTROLS])
+    made.to_csv(path, index=False)
+    assert controls(path).equals(made)

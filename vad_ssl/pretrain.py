@@ -79,7 +79,7 @@ def programme(
     for n, name in enumerate(names):
         width, reach = _REACH[name]
         rest = width * rng.uniform(-1, 1) + (name[0] in ("turn", "size"))
-        how = reach * rng.uniform(0.5, 1) * rng.choice([-1, 1])
+        how = float(reach * rng.uniform(0.5, 1) * rng.choice([-1, 1]))
         shape = SHAPES[rng.integers(len(SHAPES))]
         part = Part(rest, how, shape, int(rng.integers(1, 3)), rng.uniform())
         made[name] = part if n in moving else Part(rest)

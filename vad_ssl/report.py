@@ -183,7 +183,7 @@ def verdict(
     sure = f"{how}, {videos} test videos: differences of a few points are chance."
     return "; ".join(said) + ". " + sure
 
-# %% ../nbs/94_report.ipynb #3446e5c1
+# %% ../nbs/94_report.ipynb #b4180884
 def gap_closed(
     scores: pd.DataFrame,  # rows of `do`; the first method is the floor, the last the ceiling
     column: str,  # which score
@@ -245,7 +245,7 @@ def _pictures_of(
 # %% ../nbs/94_report.ipynb #eb4767a8
 _ABOUT = """All arms but the last saw the same labels ({:.0%} of the training videos, seed {}). All
 trained for as many steps, from an encoder that had learned to name other drawn motions. Each has
-the settings that were best for it on other drawn videos. Scores in percent: the paper's
+the best settings known for it (found with seeds 0 to 2). Scores in percent: the paper's
 localisation protocol at overlap 0.2 and 0.5, the strict one that also asks for the class, and class
 accuracy. Gap closed: share of the way from the first arm to all labels, at 0.5. The page
 inspector.html beside this one shows every map of every frame of the median video."""
