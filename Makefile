@@ -6,7 +6,7 @@ SEED ?= 0
 OUT ?= demo
 
 .PHONY: demo test test-slow lab docs export clean
-demo: $(STAMP)  ## draw the data, train three detectors, evaluate, write the report to $(OUT)/
+demo: $(STAMP)  ## draw the data, train four detectors, evaluate, write the report to $(OUT)/
 	$(BIN)/vad-ssl demo --out $(OUT) --seed $(SEED)
 
 test: $(STAMP)  ## sync checks, generated tests, every notebook top to bottom

@@ -1,4 +1,5 @@
 "Generated from nbs/05_actors.ipynb: change the notebook, then `make export`."
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from vad_ssl.data import ucf101_24
@@ -67,6 +68,12 @@ def test_the_same_seed_draws_the_same_pixels():
     a, b = (draw_video("Walk", np.random.default_rng(3), frames=6) for _ in range(2))
     assert np.array_equal(a[0], b[0]) and all(np.array_equal(x[2], y[2]) for x, y in zip(a[1], b[1]))
     assert not np.array_equal(a[0], draw_video("Walk", np.random.default_rng(4), frames=6)[0])
+
+
+def test_a_motion_of_one_s_own_takes_the_place_of_a_name():
+    named, _ = draw_video("Wave", np.random.default_rng(3), frames=6)
+    given, _ = draw_video(partial(motion, "Wave"), np.random.default_rng(3), frames=6)
+    assert np.array_equal(named, given)
 
 
 def test_the_action_moves_more_than_the_idle_frames_around_it():

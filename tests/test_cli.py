@@ -54,7 +54,7 @@ def setup_1():
     home = Path(tempfile.mkdtemp())
     (home / "text.avi").write_text("this is not a video")
     (home / "empty").mkdir()
-    write_video(home / "blink.avi", draw_video("Walk", np.random.default_rng(0), frames=3)[0])
+    write_video(home / "blink.avi", draw_video("Walk", np.random.default_rng(0), frames=3)[0]);
     return SimpleNamespace(attempt=attempt, home=home)
 
 
@@ -147,6 +147,15 @@ def test_every_command_has_help(setup_1):
     for command in COMMANDS:
         assert attempt(command, "--help")[0] == 0
     assert attempt("--help")[0] == 0
+
+
+def test_the_packaged_weights_say_how_they_were_made_and_a_place_for_new_ones_is_asked_for_first(setup_1):
+    attempt = setup_1.attempt
+    home = setup_1.home
+    assert attempt("weights", "drawn") == (0, "")
+    (home / "taken").write_text("in the way")
+    status, text = attempt("weights", "drawn", "--out", home / "taken" / "new.safetensors")
+    assert status == 2 and text.count("\n") == 1
 
 
 def test_a_folder_that_cannot_be_written_is_named_before_any_work(setup_1):

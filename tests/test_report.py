@@ -6,18 +6,18 @@ from vad_ssl.actors import make_actors
 from vad_ssl.config import PRESETS
 from vad_ssl.config import Run
 from vad_ssl.config import vary
-from vad_ssl.studies import grid
 import pandas as pd
 import pytest
 import re
 import tempfile
 import time
 
-from vad_ssl.report import arms, demo, page, pick, verdict
+from vad_ssl.report import arms, demo, gap_closed, page, quartiles, verdict
 
 
-def test_picking_is_evenly_spaced_and_never_too_much():
-    assert pick(list(range(9))) == [0, 3, 6] and pick([1, 2]) == [1, 2] and pick([]) == []
+def test_the_quartiles_of_nine():
+    assert quartiles(pd.Series(range(9), index=list("abcdefghi"))) == ["e", "c", "g"]
+    assert quartiles(pd.Series([2.0, 1.0], index=["x", "y"])) == ["y", "y", "x"]
 
 
 def test_a_page_is_self_contained_and_escapes_what_it_is_given():
@@ -46,11 +46,16 @@ def test_the_verdict_compares_every_arm_with_the_first():
     assert "One seed" in verdict(table) and "Means of 2 seeds" in verdict(twice)
 
 
-def test_the_arms_of_the_demo_are_rows_of_the_studies():
-    first, second, third = arms(PRESETS["demo"])
-    assert third == dict(grid("best", [0]))["mean teacher"]
-    rows = dict(grid("comparison", [0]))
-    assert (first, second) == (rows["supervised"], rows["ours"])
+def test_half_of_a_gap():
+    three = pd.DataFrame({"method": list("abc"), "f_map_50": [40.0, 50.0, 60.0]})
+    assert gap_closed(three, "f_map_50").tolist() == [0, 50, 100]
+
+
+def test_the_arms_of_the_demo_share_all_but_what_makes_them():
+    four = arms(PRESETS["pretrained"])
+    assert {run.network.weights for run in four.values()} == {"drawn"}
+    assert len({run.training for run in four.values()}) == 1
+    assert [run.data.label_fraction for run in four.values()] == [0.2, 0.2, 0.2, 1.0]
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +73,15 @@ def test_the_demo_writes_everything_it_promises(setup_1):
     promised = {"scores.csv", "curves.png", "demo.webp", "inspector.html", "report.html"}
     assert promised <= {p.name for p in out.iterdir()}
     table = pd.read_csv(out / "scores.csv")
-    assert table.method.tolist() == ["supervised", "semi-supervised", "mean-teacher"]
-    assert table.steps.tolist() == [2, 2, 8]
+    names = ["supervised", "semi-supervised", "mean-teacher", "supervised, all labels"]
+    assert table.method.tolist() == names
+    assert table.steps.tolist() == [2] * 4
     text = (out / "report.html").read_text()
-    assert text.count("<img") == text.count('src="data:image/') == 2 + 3 * 3
-    assert Image.open(out / "demo.webp").n_frames > 8 and (out / "demo.webp").stat().st_size < 400_000
+    assert text.count("<img") == text.count('src="data:image/') == 2 + 4
+    assert text.index("data:image/webp") < text.index("<table")
+    moving = Image.open(out / "demo.webp")
+    assert moving.n_frames > 8 and moving.height == 3 * 150 + 20
+    assert (out / "demo.webp").stat().st_size < 600_000
     assert not re.search(r"<script|<link|https?:", re.sub(r'src="data:[^"]*"', "", text))
 
 

@@ -31,7 +31,17 @@ import sys
 import tempfile
 import torch
 
-from vad_ssl.run import about_of, do, parts_of, run_folder, score_run, step_of, train_run
+from vad_ssl.run import (
+    _fresh,
+    _load_encoder,
+    about_of,
+    do,
+    parts_of,
+    run_folder,
+    score_run,
+    step_of,
+    train_run,
+)
 
 
 def test_a_step_has_the_options_of_its_run():
@@ -40,6 +50,17 @@ def test_a_step_has_the_options_of_its_run():
     assert step.keywords["views"][1].keywords == {"strength": 1.6, "zoom": 0.15}
     assert set(step_of(Run()).keywords) == {"views"}  # nothing else concerns supervision
     assert step_of(vary(PRESETS["vos"], method="semi-supervised")).keywords["lam"] == 30
+
+
+def test_drawn_weights_fill_the_encoder_and_nothing_else_and_are_refused_where_they_do_not_fit():
+    about = about_of(Run(), list("ab"))
+    fresh, warm = (_fresh(vary(Run(), weights=w), about).state_dict() for w in ("", "drawn"))
+    same = {name for name in fresh if torch.equal(fresh[name], warm[name])}
+    assert all(name.startswith("encoder.") for name in fresh.keys() - same)
+    assert "encoder.scales.0.0.weight" not in same and "primary.pose.weight" in same
+    for wrong in ({"width": 8}, {"architecture": "paper"}):
+        with pytest.raises(ValueError, match="architecture=small and width=16"):
+            _load_encoder(vary(Run(), weights="drawn", **wrong), None)
 
 
 def test_a_checkpoint_says_how_its_capsules_are_routed():

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import tempfile
 
-from vad_ssl.studies import STUDIES, grid, study
+from vad_ssl.studies import STUDIES, file_name, grid, study
 
 
 def test_every_row_of_every_study_is_a_run_that_could_be_trained():
@@ -26,6 +26,11 @@ def test_every_row_of_every_study_is_a_run_that_could_be_trained():
         grid("everything", [0])
     with pytest.raises(ValueError, match="--extra"):
         grid("extra", [0], vary(Run(), root="somewhere"))
+
+
+def test_results_from_scratch_and_pretrained_have_files_of_their_own():
+    assert file_name("comparison", Run()) == "comparison"
+    assert file_name("comparison", vary(Run(), weights="drawn")) == "comparison-drawn"
 
 
 @pytest.fixture(scope="module")

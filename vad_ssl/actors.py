@@ -11,9 +11,10 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -311,7 +312,7 @@ def shifted(
 
 # %% ../nbs/05_actors.ipynb #d6062b22
 def draw_video(
-    action: str,  # one of `ACTIONS`
+    action: str | Callable,  # one of `ACTIONS`, or phase -> joint angles, as `motion` gives them
     rng: np.random.Generator,
     frames: int = 32,
     height: int = 60,
@@ -319,6 +320,7 @@ def draw_video(
     idle: int = 6,  # the action begins up to `idle` frames late and ends up to `idle` frames early
 ) -> tuple:  # frames (t, h, w, 3) uint8, and one (first frame, end, boxes (n, 4) x y w h) an actor
     "Draw one video: scenery, one or two actors who do the same, perhaps a pole, a shaking camera."
+    programme = partial(motion, action) if isinstance(action, str) else action
     jerks = rng.normal(scale=rng.choice([0, 0.35]), size=(frames, 2))
     start = int(rng.integers(0, idle + 1))
     end = int(frames - rng.integers(0, idle + 1))
@@ -328,7 +330,7 @@ def draw_video(
         acting = np.arange(frames).clip(start, end - 1) - start
         speed = rng.uniform(0.05, 0.09)
         offset = rng.uniform() * (action not in ("Walk", "Approach"))
-        angles = motion(action, offset + speed * acting)
+        angles = programme(offset + speed * acting)
         sticks, size = _place(rng, angles, height, width)
         alphas.append(_figure(canvas, rng, sticks, size))
     if rng.uniform() < 0.3:  # a pole in front

@@ -51,7 +51,7 @@ class _Training:
         None
     )
     preset: Annotated[
-        Literal["demo", "ucf101_24", "jhmdb21", "vos"] | None,
+        Literal["demo", "pretrained", "ucf101_24", "jhmdb21", "vos"] | None,
         tyro.conf.arg(help="other defaults than the demo's"),
     ] = None
 
@@ -62,12 +62,13 @@ class _Demo(_Training):
 
     out: Annotated[Path, tyro.conf.arg(help="folder for results")] = Path("demo")
     seeds: Annotated[int, tyro.conf.arg(help="how many, counted up from --seed")] = 1
+    jobs: Annotated[int, tyro.conf.arg(help="arms side by side, one thread each")] = 2
 
     def __call__(self):
         from vad_ssl.report import demo
 
         out = _writable(self.out)
-        scores = demo(out, self.run.seed, self.run, seeds=self.seeds)
+        scores = demo(out, self.run.seed, self.run, seeds=self.seeds, jobs=self.jobs)
         print(scores.drop(columns="run").to_string(index=False))
         if self.seeds > 1:
             columns = [c for c in scores if c.endswith(("_20", "_50", "accuracy"))]
@@ -100,6 +101,7 @@ class _RunStudy:
     # steps a run; not for vos
     budget: Literal["demo", "full", "trial"] = "demo"
     data: str = ""  # root of a data set (see DATA.md); empty: the embedded one
+    weights: Literal["", "drawn"] = ""  # of the encoder; drawn: files are named NAME-drawn
     # runs side by side, one thread each; 1: one after the other, with all threads
     jobs: int = 1
     out: Path = Path("study")  # folder for runs and NAME.csv
@@ -113,18 +115,19 @@ class _RunStudy:
         out = _writable(self.out)
         base = studies.STUDIES[self.name].base
         budget = studies.BUDGETS[self.budget] if base.task == "detection" else {}
-        base = vary(base, root=self.data, **budget)
+        base = vary(base, root=self.data, weights=self.weights or base.network.weights, **budget)
+        name = studies.file_name(self.name, base)
         scores = studies.study(self.name, out, self.seeds, base, self.jobs)
         if int(os.environ.get("RANK", 0)):  # of several processes the first one speaks
             return
-        tables.details(scores, out).to_csv(out / f"{self.name}_details.csv", index=False)
+        tables.details(scores, out).to_csv(out / f"{name}_details.csv", index=False)
         if base.task == "vos":
             print(scores.to_string(index=False))
             tables.objects_picture(scores, out, base).savefig(out / "vos.png", dpi=80)
         else:
             print(tables.table(scores).to_string())
-            tables.figure(scores).savefig(out / f"{self.name}.png", bbox_inches="tight")
-        print(f"written to {out / self.name}.csv")
+            tables.figure(scores).savefig(out / f"{name}.png", bbox_inches="tight")
+        print(f"written to {out / name}.csv")
 
 # %% ../nbs/95_cli.ipynb #30b6f767
 @dataclass
@@ -315,16 +318,32 @@ class _CheckData:
 # %% ../nbs/95_cli.ipynb #29f530e9
 @dataclass
 class _Weights:
-    "fetch pretrained weights once; they work offline afterwards"
+    "pretrained weights: fetch Kinetics' once for offline use; show or make the drawn ones"
 
-    # DeepMind's I3D, Kinetics-400, RGB (about 50 MB)
-    name: tyro.conf.Positional[Literal["kinetics"]]
+    # kinetics: DeepMind's I3D, Kinetics-400, RGB (about 50 MB); drawn: the small encoder that ships
+    # with the package, or, with --out, one made anew (about ten minutes)
+    name: tyro.conf.Positional[Literal["kinetics", "drawn"]]
+    out: Path | None = None  # drawn: file to make, ending in .safetensors
+    seed: int = 0  # drawn: of its videos and its training
+    steps: int = 2500  # drawn: of its training
 
     def __call__(self):
+        if self.name == "drawn":
+            return self.drawn()
         from vad_ssl.i3d import kinetics_path, kinetics_weights
 
         count = sum(v.numel() for v in kinetics_weights().values())
         print(f"{count:,} numbers in {kinetics_path()}")
+
+    def drawn(self):
+        from vad_ssl.pretrain import drawn_weights, make_drawn_weights
+
+        if self.out:
+            _writable(self.out.parent)
+            about = make_drawn_weights(self.out, self.seed, steps=self.steps)
+        else:
+            about = drawn_weights()[1]
+        print("\n".join(f"{name}: {value}" for name, value in about.items()))
 
 
 @dataclass
@@ -381,7 +400,8 @@ def _with_run(command: type, options: list) -> type:
     config, preset = given.get("--config"), given.get("--preset")
     if config and preset:
         raise ValueError("give --config or --preset; a file may name its preset itself")
-    usual = "vos" if given.get("--task") == "vos" else "demo"
+    usual = "pretrained" if issubclass(command, _Demo) else "demo"
+    usual = "vos" if given.get("--task") == "vos" else usual
     base = read_config(config) if config else PRESETS.get(preset or usual, Run())
     if given.get("--method") in METHODS:  # takes its own weight, unless one is given
         base = vary(base, method=given["--method"])

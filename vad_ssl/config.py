@@ -22,6 +22,7 @@ import yaml
 
 from .detection import DETECTION, METHODS
 from .objective import Method
+from .pretrain import drawn_weights
 from .released import QUIRKS
 from .vos_scores import OBJECTS
 
@@ -126,8 +127,8 @@ class Network:
     "What is trained."
 
     architecture: Literal["small", "paper"] = "small"  # trains on a CPU, or the paper's
-    # encoder weights of the paper's detector; empty: random
-    weights: Literal["", "kinetics"] = ""
+    # of the encoder before training; kinetics: the paper's, drawn: the small one; empty: random
+    weights: Literal["", "kinetics", "drawn"] = ""
     width: _Count = 16  # channels of the small network
     routing: Literal[tuple(ROUTINGS)] = "em"  # of the class capsules
     iters: _Count = 3  # iterations of the routing
@@ -261,6 +262,7 @@ _PAPER = vary(
 )
 PRESETS = {
     "demo": Run(),
+    "pretrained": vary(Run(), weights="drawn"),
     "ucf101_24": _PAPER,
     "jhmdb21": vary(_PAPER, label_fraction=0.3, epochs=50, trust=10 / 50),
     "vos": vary(
@@ -339,4 +341,6 @@ def fingerprint(run: Run) -> str:
     "A short name that changes with every field that may change the trained weights."
     run = vary(replace(run, machine=Machine()), part=Data.part)  # which part is scored: files say
     decisive = settings(run) | {"lam": weight(run)}
+    if run.network.weights == "drawn":  # other weights under the same name are other runs
+        decisive["drawn"] = drawn_weights()[1]["sha256"]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:10]

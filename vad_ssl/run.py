@@ -36,6 +36,7 @@ from vad_ssl.config import (
 from .files import write_atomic, write_csv
 from .i3d import kinetics_weights
 from .parallel import processes
+from .pretrain import drawn_weights
 from .records import data_key
 from .train import Parts, fit, steps_of, tensorboard, with_options
 from .views import strong_view, weak_view
@@ -99,11 +100,22 @@ def _fresh(run: Run, about: dict) -> nn.Module:
     model = TASKS[run.task].network(about)
     model.recompute = run.training.checkpointing
     if run.network.weights:
-        if run.task != "detection" or run.network.architecture != "paper":
-            raise ValueError(f"weights={run.network.weights}: they fit architecture=paper only")
-        i3d, known = model.encoder.i3d, kinetics_weights()
-        i3d.load_state_dict({name: known[name] for name in i3d.state_dict()})
+        _load_encoder(run, model)
     return model
+
+
+def _load_encoder(run: Run, model: nn.Module):
+    "Pretrained weights for the encoder, by name; everything else stays as it is."
+    network = run.network
+    fits = {"kinetics": ("paper", network.width), "drawn": ("small", 16)}[network.weights]
+    if run.task != "detection" or (network.architecture, network.width) != fits:
+        cure = f"architecture={fits[0]} and width={fits[1]} of detection only"
+        raise ValueError(f"weights={network.weights}: they fit {cure}; weights='' fits all")
+    if network.weights == "drawn":
+        model.encoder.load_state_dict(drawn_weights()[0])
+        return
+    i3d, known = model.encoder.i3d, kinetics_weights()
+    i3d.load_state_dict({name: known[name] for name in i3d.state_dict()})
 
 # %% ../nbs/81_run.ipynb #12eae7f7
 class _Kept(NamedTuple):
