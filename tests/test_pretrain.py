@@ -22,9 +22,9 @@ from vad_ssl.pretrain import (
     drawn_weights,
     follow_programme,
     learn_to_name,
+    linear_probe,
     motion_distance,
     neighbours,
-    probe,
     probe_with,
     programme,
     spoil,
@@ -100,7 +100,7 @@ def test_a_probe_finds_what_is_there():
     labels = torch.arange(40) % 4
     x = F.one_hot(labels).float() + 0.1 * torch.randn(40, 4)
     assert probe_with(2, x, labels, x, labels, 2) > 90
-    assert probe(torch.randn(40, 4), labels, torch.randn(400, 4), torch.arange(400) % 4) < 40
+    assert linear_probe(torch.randn(40, 4), labels, torch.randn(400, 4), torch.arange(400) % 4) < 40
 
 
 def test_a_control_is_one_row_and_rows_that_are_there_are_not_made_again():

@@ -28,7 +28,6 @@ from vad_ssl.video import (
     image_files,
     index_file,
     jump,
-    look,
     missing_bytes,
     numbered,
     open_video,
@@ -36,6 +35,7 @@ from vad_ssl.video import (
     probe,
     read_frames,
     read_image,
+    scan,
     show_strip,
     to_tensor,
     verify,
@@ -214,11 +214,11 @@ def test_jumping_and_walking_give_the_same_bytes(setup_2):
 def test_a_walk_notes_times_doors_and_frames(setup_2, setup_3):
     avi = setup_2.avi
     gaps = setup_3.gaps
-    index = look(avi)
+    index = scan(avi)
     assert index.times.tolist() == list(range(60)) and index.doors.tolist() == list(range(0, 60, 12))
     assert index.shown.tolist() == list(range(60)) and (index.size, index.fps) == ((48, 96), 25)
     assert len(set(index.sums)) == 60
-    assert look(gaps).shown.tolist() == [0, 1, 2, 2, 2, 3, 3, 4, 5, 6, 6, 7, 8]
+    assert scan(gaps).shown.tolist() == [0, 1, 2, 2, 2, 3, 3, 4, 5, 6, 6, 7, 8]
 
 
 def test_jumping_and_walking_give_the_same_bytes_and_a_jump_that_brings_anything_else_is_noticed(setup_1, setup_2, setup_3):
@@ -228,13 +228,13 @@ def test_jumping_and_walking_give_the_same_bytes_and_a_jump_that_brings_anything
     open_gop = setup_3.open_gop
     closed_gop = setup_3.closed_gop
     for path in (avi, mp4, closed_gop, open_gop):
-        index = look(path)
+        index = scan(path)
         for which in ([3], [30, 31, 59], [3, 5, 57, 58]):
             got = jump(path, index, which)
             assert got is None or (got == walk(path, which)).all()
-    assert numbers(jump(mp4, look(mp4), [3, 30, 31, 59])) == [3, 30, 31, 59]
+    assert numbers(jump(mp4, scan(mp4), [3, 30, 31, 59])) == [3, 30, 31, 59]
     assert [len(g) for g in _groups([0, 2, 13, 40, 41], np.arange(0, 60, 12))] == [2, 1, 2]
-    liar = look(mp4)._replace(sums=look(mp4).sums + 1)
+    liar = scan(mp4)._replace(sums=scan(mp4).sums + 1)
     assert jump(mp4, liar, [30]) is None
 
 
@@ -259,7 +259,7 @@ def test_an_index_kept_on_disk_is_the_same_and_a_damaged_one_is_made_again(setup
     tmp = setup_2.tmp
     mp4 = setup_2.mp4
     index = index_file(str(mp4), 0, 0)
-    assert index.proven and not look(mp4).proven
+    assert index.proven and not scan(mp4).proven
     _store(tmp / "index" / "a.npz", index)
     kept = _stored_index(tmp / "index" / "a.npz")
     assert all((a == b).all() for a, b in zip(kept[:4], index[:4])) and kept[4:] == index[4:]

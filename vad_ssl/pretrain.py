@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SHAPES', 'CONTROLS', 'swing', 'Part', 'programme', 'follow_programme', 'motion_distance', 'drawn_kinetics', 'summary',
            'Namer', 'spoil', 'cut_clips', 'naming', 'learn_to_name', 'make_drawn_weights', 'drawn_weights',
-           'eight_actions', 'features', 'standardised', 'neighbours', 'probe', 'probe_with', 'controls']
+           'eight_actions', 'features', 'standardised', 'neighbours', 'linear_probe', 'probe_with', 'controls']
 
 # %% ../nbs/34_pretrain.ipynb #425e7786
 import hashlib
@@ -349,7 +349,7 @@ def neighbours(
     return alike.fill_diagonal_(-2).topk(k, 1).indices
 
 # %% ../nbs/34_pretrain.ipynb #e5fd3838
-def probe(
+def linear_probe(
     x: Tensor,  # (n, channels) features of labelled videos
     labels: Tensor,  # (n,)
     test_x: Tensor,  # (m, channels)
@@ -379,7 +379,7 @@ def probe_with(
         rng = np.random.default_rng(seed)
         classes = [np.flatnonzero(labels == k) for k in labels.unique()]
         chosen = np.concatenate([rng.permutation(places)[:count] for places in classes])
-        found.append(probe(x[chosen], labels[chosen], test_x, test_labels))
+        found.append(linear_probe(x[chosen], labels[chosen], test_x, test_labels))
     return float(np.mean(found))
 
 # %% ../nbs/34_pretrain.ipynb #a1236376

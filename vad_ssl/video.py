@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MAX_FRAMES', 'IMAGES', 'show_strip', 'write_video', 'open_video', 'pictures', 'walk', 'constant_rate', 'fetch',
-           'Index', 'look', 'jump', 'missing_bytes', 'index_file', 'image_files', 'numbered', 'read_image', 'Info',
+           'Index', 'scan', 'jump', 'missing_bytes', 'index_file', 'image_files', 'numbered', 'read_image', 'Info',
            'probe', 'read_frames', 'decode', 'verify', 'clip_indices', 'eval_clips', 'to_tensor']
 
 # %% ../nbs/01_video.ipynb #65f9a818
@@ -257,7 +257,7 @@ def _lost(stream: av.VideoStream, packets: list, times: list) -> int:
     return len(due - set(times))
 
 
-def look(
+def scan(
     path: str | Path,  # a video file
 ) -> Index:
     "Walk through a file once, as a player would, and note what is seen."
@@ -317,7 +317,7 @@ def _groups(which: list[int], doors: np.ndarray) -> Iterator[list[int]]:
 
 def jump(
     path: str | Path,  # a video file
-    index: Index,  # from `look`
+    index: Index,  # from `scan`
     which: list[int],  # numbers of pictures, rising, each once
 ) -> np.ndarray | None:  # uint8 (n, h, w, 3); None: not what the walk has seen
     "Enter at the keyframe before, and believe nothing that the walk has not seen."
@@ -428,7 +428,7 @@ _PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")  # of an ASF fil
 
 # %% ../nbs/01_video.ipynb #76ddf6f3
 def _checked(path: str) -> Index:
-    "`look` at a file that is whole; `VideoError` at any other."
+    "`scan` at a file that is whole; `VideoError` at any other."
     try:
         with open_video(path) as container:
             container.streams.video[0]
@@ -436,7 +436,7 @@ def _checked(path: str) -> Index:
         if lost:
             why = f"truncated, at least {lost} bytes are missing"
             raise VideoError(f"{path}: {why}. Download it again.")
-        return look(path)
+        return scan(path)
     except VideoError:
         raise
     except _FAULTS as e:
@@ -481,7 +481,7 @@ def _stored_index(path: Path) -> Index | None:
 
 @lru_cache(maxsize=2**14)
 def index_file(path: str, size: int, mtime: int) -> Index:
-    "`look` at a file, or what is remembered of it; size and time only tell when that is stale."
+    "`scan` at a file, or what is remembered of it; size and time only tell when that is stale."
     mark = zlib.crc32(f"{path} {size} {mtime} {av.library_versions}".encode())
     kept = cache_folder() / "index" / f"{content_key([path])}-{mark:08x}.npz"
     index = _stored_index(kept)
