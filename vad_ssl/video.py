@@ -13,6 +13,7 @@ import re
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from functools import lru_cache
 from itertools import chain
@@ -257,6 +258,18 @@ def _lost(stream: av.VideoStream, packets: list, times: list) -> int:
     return len(due - set(times))
 
 
+@contextmanager
+def _complaints() -> Iterator[list]:
+    "What FFmpeg reports as errors meanwhile; by itself it patches up and goes on."
+    before = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture() as said:
+            yield said
+    finally:
+        av.logging.set_level(before)
+
+
 def scan(
     path: str | Path,  # a video file
 ) -> Index:
@@ -270,7 +283,7 @@ def scan(
                 packets.append(None if packet.is_discard else packet.pts)
             yield from packet.decode()
 
-    with open_video(path) as container:
+    with _complaints() as said, open_video(path) as container:
         stream = container.streams.video[0]
         size = stream.height, stream.width
         if size[0] * size[1] > _MAX_PIXELS:
@@ -284,7 +297,7 @@ def scan(
                 raise VideoError(f"{path}: frames vary in size. Encode it again.")
             if i == MAX_FRAMES:
                 raise VideoError(f"{path}: too many frames. Cut it.")
-            if picture.is_corrupt and damaged < 0:
+            if (picture.is_corrupt or said) and damaged < 0:
                 damaged = i
             if picture.key_frame:
                 doors.append(i)
@@ -296,6 +309,8 @@ def scan(
         if lost:
             why = f"damaged, {lost} pictures do not decode"
             raise VideoError(f"{path}: {why}. Download or encode it again.")
+        if said and damaged < 0:  # after the last picture
+            damaged = len(times) - 1
         shown = _frames_of(stream, container.format.name, times)
         fps = float(stream.average_rate or 25)
     known = [-1 if time is None else time for time in times]
@@ -489,6 +504,11 @@ def index_file(path: str, size: int, mtime: int) -> Index:
         index = _prove(path, _checked(path))
         if len(index.times) * np.prod(index.size) > _LONG:
             _store(kept, index)
+    if index.damaged >= 0:
+        what = (
+            f"damaged about picture {index.damaged}: from there on pictures may be wrong or shifted"
+        )
+        warnings.warn(f"{path}: {what}. Download or encode it again.", stacklevel=2)
     return index
 
 # %% ../nbs/01_video.ipynb #e655b1da
