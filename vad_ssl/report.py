@@ -124,9 +124,9 @@ _PAGE = """<!doctype html>
 <title>{title}</title><style>
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto;
 padding: 0 1rem; color: #222; background: #fff }}
-table {{ border-collapse: collapse; display: block; overflow-x: auto }}
-th, td {{ padding: .3rem .7rem; text-align: right; border-bottom: 1px solid #ddd;
-white-space: nowrap }}
+table {{ border-collapse: collapse; display: block; overflow-x: auto; font-size: .9rem }}
+th, td {{ padding: .3rem .6rem; text-align: right; border-bottom: 1px solid #ddd }}
+td {{ white-space: nowrap }} th {{ vertical-align: bottom }}
 th:first-child, td:first-child {{ text-align: left }}
 img {{ max-width: 100%; background: #fff; border-radius: 4px }}
 figure {{ margin: 1.5rem 0 }} figcaption {{ color: #666; font-size: .9rem }}
@@ -251,13 +251,16 @@ accuracy. Gap closed: share of the way from the first arm to all labels, at 0.5.
 inspector.html beside this one shows every map of every frame of the median video."""
 
 
+_COLUMNS = ["method", "seed", "f_map_50", "v_map_50", "strict_f_map_50", "strict_v_map_50"]
+_COLUMNS += ["accuracy", "f_map_20", "v_map_20", "seconds"]
+
+
 def _shown(scores: pd.DataFrame) -> pd.DataFrame:
     "The report's table."
-    ends = ("method", "seed", "steps", "_20", "_50", "accuracy", "seconds")
-    shown = scores[[c for c in scores if c.endswith(ends)]].rename(columns=metric_name)
-    for column in ("f_map_50", "v_map_50"):
+    shown = scores[_COLUMNS].rename(columns=metric_name)
+    for place, column in ((4, "f_map_50"), (5, "v_map_50")):
         closed = gap_closed(scores, column).map("{:.0f}%".format)
-        shown[f"gap closed, {column[0]}"] = scores.method.map(closed)
+        shown.insert(place, f"gap closed, {column[0]}", scores.method.map(closed))
     return shown
 
 
