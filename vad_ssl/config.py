@@ -168,9 +168,8 @@ class Training:
     lr: Annotated[float, Range(1e-12)] = 1e-3  # learning rate of Adam
     schedule: Literal["cosine", "plateau"] = "cosine"  # of the learning rate; the paper's: plateau
     precision: Literal["float32", "bf16"] = "float32"  # of products
-    checkpointing: bool = (
-        False  # compute the encoder twice instead of keeping its maps: less memory
-    )
+    # compute the encoder twice instead of keeping its maps: less memory
+    checkpointing: bool = False
     compile: bool = False  # torch.compile the network
     on_nan: Literal["stop", "skip"] = "stop"  # at a loss that is not finite
 
