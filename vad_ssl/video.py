@@ -443,7 +443,7 @@ _PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")  # of an ASF fil
 
 # %% ../nbs/01_video.ipynb #76ddf6f3
 def _checked(path: str) -> Index:
-    "`scan` at a file that is whole; `VideoError` at any other."
+    "`scan` of a file that is whole; `VideoError` at any other."
     try:
         with open_video(path) as container:
             container.streams.video[0]
@@ -496,7 +496,7 @@ def _stored_index(path: Path) -> Index | None:
 
 @lru_cache(maxsize=2**14)
 def index_file(path: str, size: int, mtime: int) -> Index:
-    "`scan` at a file, or what is remembered of it; size and time only tell when that is stale."
+    "`scan` of a file, or what is remembered of it; size and time only tell when that is stale."
     mark = zlib.crc32(f"{path} {size} {mtime} {av.library_versions}".encode())
     kept = cache_folder() / "index" / f"{content_key([path])}-{mark:08x}.npz"
     index = _stored_index(kept)
