@@ -276,11 +276,15 @@ def test_a_corrected_box_trains_anew(setup_1, setup_3):
 def test_validation_videos_decide_which_epoch_is_used(setup_1):
     tiny = setup_1.tiny
     run = vary(tiny, label_fraction=0.8, validation=0.4, epochs=2)
-    for method in ("supervised", "mean-teacher"):
+    kept = {
+        "supervised": ("model", ""),
+        "mean-teacher": ("teacher", "module."),
+        "stable-mean-teacher": ("teacher", "average.module."),
+    }
+    for method, (name, prefix) in kept.items():
         folder = train_run(vary(run, method=method), Path(tempfile.mkdtemp()), bar=False).parent
         log = pd.read_csv(folder / "log.csv")
         best = folder / f"step-{int(log.epoch[log.validation.idxmax()]) * run.training.steps:08d}"
-        name, prefix = ("teacher", "module.") if method == "mean-teacher" else ("model", "")
         stored = load_weights(best / f"{name}.safetensors")[0]
         for key, value in load_weights(folder / "model.safetensors")[0].items():
             assert torch.equal(value, stored[prefix + key])
@@ -344,6 +348,21 @@ def test_two_processes_give_the_losses_of_one(setup_4):
         torch.testing.assert_close(one[0], two[0], rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-4)
     assert "2 processes" in printed and printed.count("epoch   1") == 1  # two, of which one speaks
+
+
+def test_a_network_beside_the_detector_learns_in_two_processes_as_in_one(setup_1, setup_4):
+    tiny = setup_1.tiny
+    pair = setup_4.pair
+    launched = setup_4.launched
+    pair = vary(tiny, method="stable-mean-teacher", batch_labelled=4, batch_unlabelled=4)
+    beside2, _ = launched(pair, 2)
+    folder = train_run(pair, Path(tempfile.mkdtemp()), bar=False).parent
+    beside1 = pd.read_csv(folder / "log.csv")
+    assert beside1.recovery[1] < beside1.recovery[0]  # it does learn
+    for name in ("spread", "localisation", "recovery", "taught place", "total"):
+        one, two = torch.tensor(beside1[name]), torch.tensor(beside2[name])
+        torch.testing.assert_close(one[0], two[0], rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-4)
 
 
 def test_a_recomputed_encoder_changes_no_loss(setup_1):

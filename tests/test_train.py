@@ -14,7 +14,7 @@ import sys
 import tempfile
 import torch
 
-from vad_ssl.train import _piece, fit, seed_step, tensorboard, with_options
+from vad_ssl.train import _Engine, _piece, _share_gradients, fit, seed_step, tensorboard, with_options
 
 
 @pytest.fixture
@@ -383,6 +383,16 @@ def test_what_of_a_teacher_requires_a_gradient_learns_beside_the_model_and_is_fo
     with pytest.raises(Killed):
         three(folder, die_at=7)
     assert three(folder) == whole
+
+
+def test_the_gradient_beside_the_model_is_that_of_one_process_whatever_their_number():
+    from types import SimpleNamespace
+
+    own = nn.Parameter(torch.zeros(2))
+    own.grad = torch.tensor([4.0, 8.0])  # the whole batch, times the number of processes
+    four = SimpleNamespace(num_processes=4, reduce=lambda grad, how: {"mean": grad}[how])
+    _share_gradients(_Engine(None, None, None, four, None, None, [own, nn.Parameter(own.data)]))
+    assert own.grad.tolist() == [1.0, 2.0]
 
 
 def test_the_best_epoch_on_validation_is_kept(setup_1):
