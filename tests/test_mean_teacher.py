@@ -3,6 +3,7 @@ from copy import deepcopy
 from types import SimpleNamespace
 from vad_ssl.detector import small_detector
 from vad_ssl.objective import Progress
+import numpy as np
 import pytest
 import torch
 
@@ -22,6 +23,46 @@ def setup_1():
     lab["mask"][..., 8:20, 8:20] = 1
     unl = {"clip": torch.rand(3, 3, 4, 32, 32, generator=g)}
     return SimpleNamespace(model=model, g=g, lab=lab, unl=unl)
+
+
+def test_the_noise_that_an_average_leaves_by_hand_as_a_sum_and_by_chance():
+    for decay in (0.5, 0.9, 0.99):
+        weights = (1 - decay) * decay ** np.arange(5000)
+        want = (1 - decay) / (1 + decay)
+        assert abs((weights**2).sum() - want) < 1e-9
+        noise = np.random.default_rng(0).normal(0, 1, (3000, 700))
+        teacher = noise[:, 0] * 0
+        for step in noise.T:
+            teacher += (1 - decay) * (step - teacher)
+        assert abs(teacher.var() / want - 1) < 0.1
+    assert (1 - 0.5) / (1 + 0.5) == 1 / 3 and round((1.99 / 0.01) ** 0.5) == 14
+
+
+@pytest.fixture
+def setup_2():
+    def valley(w):
+        "Loss of two weights: steep across, flat along."
+        return 0.5 * (0.1 * w[..., 0] ** 2 + 4.0 * w[..., 1] ** 2)
+
+
+    def descend(steps=150, rate=0.4, noise=1.0, decay=0.9, seed=0):
+        "Student and teacher under noisy gradients of the valley."
+        rng = np.random.default_rng(seed)
+        w, average, path = np.array([-6.0, 1.0]), np.array([-6.0, 1.0]), []
+        for _ in range(steps):
+            w = w - rate * (np.array([0.1, 4.0]) * w + noise * rng.normal(0, 1, 2))
+            average = decay * average + (1 - decay) * w
+            path.append((w, average))
+        return np.array(path).transpose(1, 0, 2)
+    return SimpleNamespace(valley=valley, descend=descend)
+
+
+def test_the_average_lies_lower_in_the_valley_than_what_it_averages(setup_2):
+    valley = setup_2.valley
+    descend = setup_2.descend
+    for seed in range(5):
+        late = [valley(path)[-100:].mean() for path in descend(seed=seed)]
+        assert late[1] < late[0] / 2
 
 
 def test_the_teacher_moves_as_worked_by_hand_and_learns_nothing_itself(setup_1):
