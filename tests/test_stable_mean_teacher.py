@@ -84,6 +84,37 @@ def test_differences_agree_with_the_hand_and_the_naive_loop(setup_1, setup_2):
     assert difference_error(goal[:, :, :1], goal[:, :, :1]) == 0
 
 
+@pytest.fixture
+def setup_3():
+    def walk(start=4, wide=12, t=8):
+        x = torch.arange(32)
+        left = start + 2 * torch.arange(t)[:, None]
+        across = ((x >= left) & (x < left + wide)).float()
+        down = ((x >= 10) & (x < 22)).float()
+        return (down[:, None] * across[:, None]).view(1, 1, t, 32, 32)
+
+
+    truth = walk()
+    flicker = torch.tensor([1, 0.3, 1, 1, 0.3, 1, 0.3, 1]).view(1, 1, 8, 1, 1)
+    students = {
+        "a frame late": walk(start=2),
+        "too wide": walk(start=3, wide=14),
+        "half as sure": 0.5 * truth,
+        "flickers": flicker * truth,
+    }
+    return SimpleNamespace(walk=walk, truth=truth, flicker=flicker, students=students)
+
+
+def test_a_flicker_and_half_a_certainty_change_places_between_the_two_errors(setup_3):
+    truth = setup_3.truth
+    students = setup_3.students
+    plain = {name: l2_consistency(said, truth).item() for name, said in students.items()}
+    moving = {name: difference_error(said, truth).item() for name, said in students.items()}
+    assert plain["flickers"] < plain["half as sure"] < moving["flickers"] / 1.5
+    assert moving["flickers"] > 4 * moving["half as sure"]
+    assert moving["a frame late"] == pytest.approx(2 * plain["a frame late"])  # see the exercise
+
+
 def test_the_mixture_of_both_errors(setup_1):
     maps = setup_1.maps
     said, goal = maps
@@ -138,7 +169,7 @@ def test_the_gradient_of_recovery_never_enters_the_student(setup_1):
 
 
 @pytest.fixture
-def setup_3():
+def setup_4():
     videos = [v for v in read_data(actors()) if v.split == "train"]
     half = Clips(videos, True, size=(48, 48), short=52)
     drawn = [
@@ -182,10 +213,10 @@ def setup_3():
     return SimpleNamespace(videos=videos, half=half, drawn=drawn, faulty=faulty, error=error, trained_recovery=trained_recovery)
 
 
-def test_it_learns_mistakes_on_some_clips_and_mends_them_on_others(setup_3):
-    drawn = setup_3.drawn
-    error = setup_3.error
-    trained_recovery = setup_3.trained_recovery
+def test_it_learns_mistakes_on_some_clips_and_mends_them_on_others(setup_4):
+    drawn = setup_4.drawn
+    error = setup_4.error
+    trained_recovery = setup_4.trained_recovery
     (before, after), _ = error(trained_recovery(), drawn[1])
     assert after < before / 2
 
@@ -267,8 +298,8 @@ def test_each_idea_changes_the_loss_and_goals_carry_no_gradient(setup_1):
 
 
 @pytest.fixture
-def setup_4(setup_3):
-    videos = setup_3.videos
+def setup_5(setup_4):
+    videos = setup_4.videos
     few, many = split_labelled(videos, 0.2, seed=0)
 
 
@@ -293,8 +324,8 @@ def setup_4(setup_3):
     return SimpleNamespace(few=few, many=many, trained=trained)
 
 
-def test_with_weight_0_the_detector_is_the_supervised_one_bit_for_bit(setup_4):
-    trained = setup_4.trained
+def test_with_weight_0_the_detector_is_the_supervised_one_bit_for_bit(setup_5):
+    trained = setup_5.trained
     def nothing(*given):
         return stable_mean_teacher_step(*given, lam=0.0, warmup=0.0)
 
@@ -306,8 +337,8 @@ def test_with_weight_0_the_detector_is_the_supervised_one_bit_for_bit(setup_4):
     assert teacher.recovery.change.weight.abs().sum() > 0  # which did learn meanwhile
 
 
-def test_killed_and_resumed_the_run_ends_with_the_same_bits_in_all_of_its_parts(setup_4):
-    trained = setup_4.trained
+def test_killed_and_resumed_the_run_ends_with_the_same_bits_in_all_of_its_parts(setup_5):
+    trained = setup_5.trained
     def taught(*given):
         return stable_mean_teacher_step(*given, naming="agreement", aligned=True)
 
