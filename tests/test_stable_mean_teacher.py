@@ -136,11 +136,13 @@ def test_masks_weight_the_plain_error_and_choices_are_named(setup_1):
     )
     want = l2_consistency(said, goal, gradient_mask(goal)).item()
     assert agreement(said.logit(), goal, mask="gradient").item() == pytest.approx(want, rel=1e-4)
-    assert agreement(said, goal, distance="entropy") == localisation_loss(said, goal)
+    entropy, moving = localisation_loss(said, goal), difference_error(said.sigmoid(), goal)
+    assert agreement(said, goal, distance="entropy") == entropy
+    assert agreement(said, goal, 0.2, distance="entropy") == entropy + 6 * moving
     with pytest.raises(ValueError, match="choose squared or entropy"):
         agreement(said, goal, distance="far")
-    with pytest.raises(ValueError, match="set differences=False"):
-        agreement(said, goal, 0.5, distance="entropy")
+    with pytest.raises(ValueError, match="goal_mask=variance: weights squares"):
+        agreement(said, goal, mask="variance", distance="entropy")
 
 
 def test_untrained_it_changes_nothing_and_it_takes_any_size():

@@ -40,26 +40,28 @@ def difference_error(
 
 # %% ../nbs/63_stable_mean_teacher.ipynb #59e1d19b
 DISTANCES = ("squared", "entropy")
+_SQUARES = 30.0  # squared errors weigh 30 where cross-entropy plus Dice weighs 1
 
 
 def agreement(
     logits: Tensor,  # (b, 1, t, h, w) the student's
     goal: Tensor,  # (b, 1, t, h, w) probabilities of the goal, in the same geometry
-    w: float = 0.0,  # of the differences; 1 - w: of the plain error
+    w: float = 0.0,  # of the differences; 1 - w: of the plain error, if it is a square
     mask: str = "none",  # "variance" or "gradient": what weights the plain error
     ramp: float = 1.0,  # of the variance mask, w of Eq. 3
     distance: str = "squared",  # one of `DISTANCES`: what the plain error is
 ) -> Tensor:  # scalar
     "How far the student's map is from a goal: plain error and difference of pixels."
+    said = logits.sigmoid()
+    moving = difference_error(said, goal)
     if distance not in DISTANCES:
         raise ValueError(f"distance={distance!r}: choose {' or '.join(DISTANCES)}")
     if distance == "entropy":
-        if w or mask != "none":
-            raise ValueError("distance=entropy: set differences=False and goal_mask=none")
-        return localisation_loss(logits, goal)
-    said = logits.sigmoid()
+        if mask != "none":
+            raise ValueError(f"goal_mask={mask}: weights squares, set distance=squared")
+        return localisation_loss(logits, goal) + _SQUARES * w * moving
     (weight,) = place_weights(goal, said, torch.ones_like(goal), ramp, mask)
-    return (1 - w) * l2_consistency(said, goal, weight) + w * difference_error(said, goal)
+    return (1 - w) * l2_consistency(said, goal, weight) + w * moving
 
 # %% ../nbs/63_stable_mean_teacher.ipynb #4789e4d0
 class Recovery(nn.Module):

@@ -39,7 +39,7 @@ _TEACHER = {**_STRONG, "method": "mean-teacher"}
 _QUIRK = {"method": "released"}
 _STABLE = {**_STRONG, "method": "stable-mean-teacher"}
 _PLAIN = {**_STABLE, "recovery": False, "differences": False}
-_ENTROPY = {"distance": "entropy", "differences": False}
+_ENTROPY = {"distance": "entropy", "lam": 1.0}
 
 
 def _in_domain() -> str:
@@ -305,10 +305,13 @@ _IDEAS = {
     "both": _STABLE,
     "variance mask": {**_PLAIN, "goal_mask": "variance"},
     "gradient mask": {**_PLAIN, "goal_mask": "gradient"},
-    "recovery, entropy": {**_STABLE, **_ENTROPY},
+    "recovery, entropy": {**_STABLE, **_ENTROPY, "differences": False},
+    "differences, entropy": {**_STABLE, **_ENTROPY, "recovery": False},
+    "both, entropy": {**_STABLE, **_ENTROPY},
 }
+_NAMED = {**_PLAIN, **_ENTROPY}
 _WEIGHTS = {"variance mask": (30.0, 100.0, 300.0), "gradient mask": (30.0, 100.0, 300.0)}
-_WEIGHTS |= {"recovery, entropy": (0.3, 1.0, 3.0)}
+_WEIGHTS |= {idea: (0.3, 1.0, 3.0) for idea in _IDEAS if "entropy" in idea}
 
 
 def _weighted(
@@ -338,15 +341,9 @@ STUDIES |= {
     "naming-settings": Study(
         _weighted(
             {
-                "pseudo": {**_PLAIN, **_ENTROPY, "lam": 1.0, "naming": "pseudo"},
-                "pseudo, aligned": {
-                    **_PLAIN,
-                    **_ENTROPY,
-                    "lam": 1.0,
-                    "naming": "pseudo",
-                    "aligned": True,
-                },
-                "agreement": {**_PLAIN, **_ENTROPY, "lam": 1.0, "naming": "agreement"},
+                "pseudo": {**_NAMED, "naming": "pseudo"},
+                "pseudo, aligned": {**_NAMED, "naming": "pseudo", "aligned": True},
+                "agreement": {**_NAMED, "naming": "agreement"},
             },
             "naming_weight",
             {},
