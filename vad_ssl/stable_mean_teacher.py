@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['DISTANCES', 'STABLE_MEAN_TEACHER', 'difference_error', 'agreement', 'Recovery', 'recovery_loss', 'StableTeacher',
-           'stable_teacher', 'follow_both', 'goals', 'stable_mean_teacher_step']
+           'stable_teacher', 'follow_both', 'stable_mean_teacher_step']
 
 # %% ../nbs/63_stable_mean_teacher.ipynb #b5403d67
 import torch
@@ -156,7 +156,7 @@ def follow_both(
     follow(teacher.corrector, teacher.recovery)
 
 # %% ../nbs/63_stable_mean_teacher.ipynb #2b7117d4
-def goals(
+def _goals(
     teacher: StableTeacher,
     clips: Tensor,  # (b, 3, t, h, w) in [0, 1]
     probs: Tensor,  # (b, 1, t, h, w) the teacher's map of them
@@ -195,7 +195,7 @@ def stable_mean_teacher_step(
     said, told = taught.said, taught.told
     ramp = exp_rampup(*progress)
     how = dict(w=ramp if differences else 0.0, mask=goal_mask, ramp=ramp, distance=distance)
-    maps = goals(teacher, clips, told.logits.sigmoid(), recovery)
+    maps = _goals(teacher, clips, told.logits.sigmoid(), recovery)
     place = sum(agreement(said.logits, taught.moved(goal), **how) for goal in maps)
     losses["taught place"] = ramped(lam, progress, warmup) * place
     if naming != "none":
