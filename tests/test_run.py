@@ -290,6 +290,17 @@ def test_validation_videos_decide_which_epoch_is_used(setup_1):
             assert torch.equal(value, stored[prefix + key])
 
 
+def test_options_of_a_run_reach_its_teacher(setup_1):
+    tiny = setup_1.tiny
+    kept = []
+    for decay in (0.5, 0.99):
+        run = vary(tiny, method="mean-teacher", decay=decay, lam=0.0)  # the same student
+        kept.append(load_weights(train_run(run, Path(tempfile.mkdtemp()), bar=False))[0])
+    start = _fresh(tiny, about_of(tiny, parts_of(tiny).classes)).state_dict()
+    moved = [sum((w[k] - start[k]).abs().sum() for k in start) for w in kept]
+    assert moved[0] > 5 * moved[1] > 0  # the slow one stays near the beginning
+
+
 def test_an_epoch_of_zero_steps_is_one_pass_over_the_unlabelled_videos(setup_1):
     tiny = setup_1.tiny
     parts = parts_of(tiny)
