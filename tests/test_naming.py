@@ -10,6 +10,9 @@ from vad_ssl.naming import Tally, align, name_agreement, naming_loss, pseudo_nam
 def test_shares_worked_by_hand_and_a_row_of_zeros_stays_one():
     p = shares(torch.tensor([[0.6, 0.2, 0.0], [0.0, 0.0, 0.0]]))
     torch.testing.assert_close(p, torch.tensor([[0.75, 0.25, 0.0], [0.0, 0.0, 0.0]]))
+    generous = torch.tensor([[0.92] + 7 * [0.39]])
+    for sharp, want in ((1.0, 0.25), (3.0, 0.65)):
+        assert shares(generous, sharp)[0, 0].item() == pytest.approx(want, abs=0.005)
 
 
 @pytest.fixture
@@ -79,14 +82,14 @@ def test_alignment_makes_such_a_teacher_name_better():
 
 def test_agreement_worked_by_hand():
     p = torch.tensor([[0.75, 0.25]])
-    assert name_agreement(torch.tensor([[0.2, 0.6]]), p).item() == pytest.approx(0.1308, abs=1e-4)
-    assert name_agreement(torch.tensor([[0.6, 0.2]]), p).item() == pytest.approx(0, abs=1e-6)
+    assert name_agreement(p.flip(1), p).item() == pytest.approx(0.1308, abs=1e-4)
+    assert name_agreement(p, p).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_the_option_names_its_choices(setup_1):
     said = setup_1.said
     told = setup_1.told
     assert naming_loss("pseudo", said, told, 0.6).item() == pytest.approx(0.32)
-    assert naming_loss("agreement", said, told) == name_agreement(said, told)
+    assert naming_loss("agreement", said, told) == name_agreement(shares(said, 3.0), told)
     with pytest.raises(ValueError, match="choose pseudo or agreement"):
         naming_loss("guess", said, told)

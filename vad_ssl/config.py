@@ -163,7 +163,7 @@ class Consistency:
     # stable mean teacher: what it teaches of the class, how heavily, from which share of a name on
     naming: Literal[NAMINGS] = "none"
     naming_weight: _Share = 1.0
-    sure: Annotated[float, Range(0, 1)] = 0.5
+    sure: Annotated[float, Range(0, 1)] = 0.6
     aligned: bool = False  # the teacher's names are as frequent as those of labelled clips
 
 # %% ../nbs/80_config.ipynb #42adc799
@@ -359,7 +359,7 @@ _LATER = {
     "distance": "squared",
     "naming": "none",
     "naming_weight": 1.0,
-    "sure": 0.5,
+    "sure": 0.6,
     "aligned": False,
 }
 

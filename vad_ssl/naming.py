@@ -16,15 +16,17 @@ from .losses import spread_loss
 # %% ../nbs/60_naming.ipynb #dd4c03f5
 def shares(
     activations: Tensor,  # (b, classes) in [0, 1]
+    sharp: float = 1.0,  # power they are raised to first; above 1 the largest gains
 ) -> Tensor:  # (b, classes), rows sum to 1
     "Activations of class capsules as a distribution over classes."
-    return activations / activations.sum(1, keepdim=True).clamp(min=1e-6)
+    raised = activations if sharp == 1 else activations**sharp
+    return raised / raised.sum(1, keepdim=True).clamp(min=1e-6)
 
 # %% ../nbs/60_naming.ipynb #822d1b52
 def pseudo_name_loss(
     activations: Tensor,  # (b, classes) the student's
     p: Tensor,  # (b, classes) the teacher's distribution
-    sure: float = 0.5,  # smallest share of a name that counts
+    sure: float = 0.6,  # smallest share of a name that counts
     margin: float = 0.9,  # see `vad_ssl.losses.spread_loss`
 ) -> Tensor:  # scalar, mean over all clips, sure or not
     "Spread loss with the teacher's sure names as true ones (FixMatch's threshold)."
@@ -69,11 +71,11 @@ def align(
 
 # %% ../nbs/60_naming.ipynb #9cca69d8
 def name_agreement(
-    activations: Tensor,  # (b, classes) the student's
-    p: Tensor,  # (b, classes) the teacher's distribution
+    q: Tensor,  # (b, classes) the student's distribution
+    p: Tensor,  # (b, classes) the teacher's
 ) -> Tensor:  # scalar in [0, ln 2]
     "Divergence between the student's and the teacher's distribution over classes."
-    logs = (x.clamp(min=1e-4).log() for x in (activations, p))  # softmax gives shares
+    logs = (x.clamp(min=1e-4).log() for x in (q, p))  # softmax gives them back
     return js_divergence(*logs)
 
 # %% ../nbs/60_naming.ipynb #17bbd8ec
@@ -84,12 +86,13 @@ def naming_loss(
     naming: str,  # one of `NAMINGS`, but not "none"
     activations: Tensor,  # (b, classes) the student's
     p: Tensor,  # (b, classes) the teacher's distribution
-    sure: float = 0.5,  # see `pseudo_name_loss`
+    sure: float = 0.6,  # see `pseudo_name_loss`
     margin: float = 0.9,  # see `pseudo_name_loss`
+    sharp: float = 3.0,  # of the student's distribution, as of the teacher's
 ) -> Tensor:  # scalar
     "What the student pays for naming otherwise than the teacher."
     if naming == "pseudo":
         return pseudo_name_loss(activations, p, sure, margin)
     if naming == "agreement":
-        return name_agreement(activations, p)
+        return name_agreement(shares(activations, sharp), p)
     raise ValueError(f"naming={naming!r}: choose {' or '.join(NAMINGS[1:])}")

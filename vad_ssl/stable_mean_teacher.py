@@ -182,7 +182,8 @@ def stable_mean_teacher_step(
     distance: str = "squared",  # see `agreement`
     naming: str = "none",  # see `vad_ssl.naming.naming_loss`
     naming_weight: float = 1.0,  # of that loss, ramped as `lam`
-    sure: float = 0.5,  # see `vad_ssl.naming.pseudo_name_loss`
+    sure: float = 0.6,  # see `vad_ssl.naming.pseudo_name_loss`
+    sharp: float = 3.0,  # see `vad_ssl.naming.shares`
     aligned: bool = False,  # see `vad_ssl.naming.align`
 ) -> dict:  # named losses
     "Stable Mean Teacher (Kumar, Mitra & Rawat 2025), each of its ideas a switch."
@@ -199,12 +200,12 @@ def stable_mean_teacher_step(
     place = sum(agreement(said.logits, taught.moved(goal), **how) for goal in maps)
     losses["taught place"] = ramped(lam, progress, warmup) * place
     if naming != "none":
-        p = shares(told.activations)
+        p = shares(told.activations, sharp)
         if aligned:
             teacher.tally.count(lab["label"], p)
             p = align(p, teacher.tally)
         margin = growing_margin(progress.epoch, progress.epochs / 2)
-        name = naming_loss(naming, said.activations, p, sure, margin)
+        name = naming_loss(naming, said.activations, p, sure, margin, sharp)
         losses["taught name"] = ramped(naming_weight, progress, warmup) * name
     return losses
 

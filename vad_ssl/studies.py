@@ -346,7 +346,7 @@ STUDIES |= {
                 "agreement": {**_NAMED, "naming": "agreement"},
             },
             "naming_weight",
-            {},
+            {"agreement": (1.0, 3.0, 10.0)},
             (0.1, 0.3, 1.0),
         ),
         base=PRESETS["pretrained"],
