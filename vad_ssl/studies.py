@@ -303,13 +303,14 @@ _IDEAS = {
     "differences": {**_STABLE, "recovery": False},
     "recovery": {**_STABLE, "differences": False},
     "both": _STABLE,
-    "variance mask": {**_PLAIN, "goal_mask": "variance"},
-    "gradient mask": {**_PLAIN, "goal_mask": "gradient"},
+    "variance mask": {**_PLAIN, "goal_mask": "variance", "lam": 100.0},
+    "gradient mask": {**_PLAIN, "goal_mask": "gradient", "lam": 100.0},
     "recovery, entropy": {**_STABLE, **_ENTROPY, "differences": False},
     "differences, entropy": {**_STABLE, **_ENTROPY, "recovery": False},
     "both, entropy": {**_STABLE, **_ENTROPY},
 }
 _NAMED = {**_PLAIN, **_ENTROPY}
+_AGREE = {"naming": "agreement", "naming_weight": 3.0}
 _WEIGHTS = {"variance mask": (30.0, 100.0, 300.0), "gradient mask": (30.0, 100.0, 300.0)}
 _WEIGHTS |= {idea: (0.3, 1.0, 3.0) for idea in _IDEAS if "entropy" in idea}
 
@@ -357,6 +358,8 @@ STUDIES |= {
             "supervised": _STRONG,
             "mean teacher": _TEACHER,
             **_IDEAS,
+            "agreement": {**_NAMED, **_AGREE},
+            "recovery, entropy, agreement": {**_IDEAS["recovery, entropy"], **_AGREE},
             "supervised, all labels": {**_STRONG, **_ALL},
         },
         base=PRESETS["pretrained"],
