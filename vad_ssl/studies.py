@@ -310,7 +310,7 @@ _IDEAS = {
     "both, entropy": {**_STABLE, **_ENTROPY},
 }
 _NAMED = {**_PLAIN, **_ENTROPY}
-_AGREE = {"naming": "agreement", "naming_weight": 3.0}
+_AGREE = {"naming": "agreement", "naming_weight": 10.0}
 _WEIGHTS = {"variance mask": (30.0, 100.0, 300.0), "gradient mask": (30.0, 100.0, 300.0)}
 _WEIGHTS |= {idea: (0.3, 1.0, 3.0) for idea in _IDEAS if "entropy" in idea}
 
@@ -347,7 +347,7 @@ STUDIES |= {
                 "agreement": {**_NAMED, "naming": "agreement"},
             },
             "naming_weight",
-            {"agreement": (1.0, 3.0, 10.0)},
+            {"agreement": (3.0, 10.0, 30.0)},
             (0.1, 0.3, 1.0),
         ),
         base=PRESETS["pretrained"],
