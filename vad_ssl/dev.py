@@ -52,16 +52,20 @@ def _write_book(path: Path, book: dict):
 
 
 def _still(path: Path):
-    "Drop stored widgets from a notebook: they are nothing without a kernel, and differ each time."
+    "Drop live widgets, nothing without a kernel and new each time; the picture beside one stays."
     text = Path(path).read_text(encoding="utf-8")
     if "jupyter.widget-" not in text:
         return
     book = json.loads(text)
     book["metadata"].pop("widgets", None)
     for cell in book["cells"]:
-        outputs = cell.get("outputs", [])
-        widgets = [o for o in outputs if "jupyter.widget-" in " ".join(o.get("data", {}))]
-        outputs[:] = [o for o in outputs if o not in widgets]
+        for output in list(cell.get("outputs", [])):
+            kinds = output.get("data", {})
+            live = [kind for kind in kinds if "jupyter.widget-" in kind]
+            if live and "image/png" not in kinds:
+                cell["outputs"].remove(output)
+            for kind in live:
+                del kinds[kind]
     _write_book(path, book)
 
 # %% ../nbs/92_dev.ipynb #4fe52fb4
