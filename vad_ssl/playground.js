@@ -190,7 +190,7 @@ const epochOf = (w, epochs) => Math.round(epochs * (1 - Math.sqrt(Math.min(-Math
 function connect(v, changed) {
   const set = (values) => {
     Object.assign(v.s, values);
-    if ("epoch" in values) v.s.ramp = Math.round(100 * ramp(v.s.epoch, 100)) / 100;
+    if ("epoch" in values) v.s.ramp = Math.round(1000 * ramp(v.s.epoch, 100)) / 1000;
     else v.s.epoch = epochOf(v.s.ramp, 100);
     draw(v);
     changed("state", { ...v.s });

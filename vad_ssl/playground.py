@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FRAMES', 'SIZE', 'FADES', 'SCENE', 'SCENES', 'scene', 'slope', 'pull', 'Playground']
 
-# %% ../nbs/53_playground.ipynb #45c7e1ca
+# %% ../nbs/53_playground.ipynb #ff9dc824
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from .consistency import l2_consistency
 from .smoothness import gradient_mask, smoothness_loss
 from .widgets import bundle, palettes, write_page
 
-# %% ../nbs/53_playground.ipynb #847e3da2
+# %% ../nbs/53_playground.ipynb #4a59b89e
 FRAMES, SIZE, FADES = 8, 32, 4  # frames, pixels, the frame that flickers (from 0)
 
 
@@ -41,7 +41,7 @@ def _body(
     "What a detector says of a square body in one frame."
     return 0.02 + 0.96 * sure * np.outer(_covered(y, size), _covered(x, size))
 
-# %% ../nbs/53_playground.ipynb #5f6e96f3
+# %% ../nbs/53_playground.ipynb #65d9c9b2
 SCENE = {  # what can be dragged, and where it stands when both views agree
     "speed": 0.0,  # pixels a frame, to the right
     "across": 0.0,  # view 2 is displaced, in pixels
@@ -67,7 +67,7 @@ def scene(
     two = [_body(x[k], SIZE / 2 + s["down"], s["size"], sure[k]) for k in time]
     return tuple(torch.from_numpy(np.stack(view))[None, None] for view in (one, two))
 
-# %% ../nbs/53_playground.ipynb #3996cd87
+# %% ../nbs/53_playground.ipynb #9dbee0ac
 def slope(
     loc1: Tensor,  # (b, 1, t, h, w) map of view 1
     loc2: Tensor,  # (b, 1, t, h, w) of view 2
@@ -76,7 +76,7 @@ def slope(
     "Derivative of the weighted squared error (Eqs. 2, 3 and 5) by every pixel of view 2."
     return 2 * weight * (loc2 - loc1) / loc1.numel()
 
-# %% ../nbs/53_playground.ipynb #3fc9c75d
+# %% ../nbs/53_playground.ipynb #0f7b9eae
 def pull(
     loc: Tensor,  # (1, 1, t, h, w) map
     slope: Tensor,  # (1, 1, t, h, w) derivative of a loss by it
@@ -88,7 +88,7 @@ def pull(
     g = slope[0, 0].numpy()
     return np.stack([(g * across).sum((1, 2)), (g * down).sum((1, 2))], axis=1)
 
-# %% ../nbs/53_playground.ipynb #43f04bc3
+# %% ../nbs/53_playground.ipynb #612b61ab
 SCENES = {
     "stands, 6 px apart": {"down": 6},
     "walks, 6 px apart": {"speed": 2, "down": 6},

@@ -6,7 +6,7 @@
 __all__ = ['KIND', 'pack', 'unpack', 'picture', 'palettes', 'asset', 'script', 'write_page', 'read_page', 'fragment',
            'widget_class', 'bundle', 'flip_book']
 
-# %% ../nbs/50_widgets.ipynb #449175ed
+# %% ../nbs/50_widgets.ipynb #9218399c
 import base64
 import html
 import inspect
@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-# %% ../nbs/50_widgets.ipynb #f437402d
+# %% ../nbs/50_widgets.ipynb #cd9fbea2
 def _letters(data: bytes) -> str:
     "zlib, then base64."
     return base64.b64encode(zlib.compress(data, 6)).decode()
@@ -48,7 +48,7 @@ def unpack(
     high, low = np.frombuffer(raw, np.uint8).reshape(2, -1).astype(int)
     return packed["low"] + (256 * high + low) / 65535 * packed["span"]
 
-# %% ../nbs/50_widgets.ipynb #f4d3ea27
+# %% ../nbs/50_widgets.ipynb #cef24657
 def picture(
     pixels: np.ndarray,  # (h, w, 3) uint8
     **how,  # for Pillow; default: quality 88
@@ -72,7 +72,7 @@ def palettes(
         packed[name] = _letters((colours * 255).round().astype(np.uint8).tobytes())
     return packed
 
-# %% ../nbs/50_widgets.ipynb #218faed0
+# %% ../nbs/50_widgets.ipynb #a1ed3edf
 def asset(name: str) -> str:
     "Text of a file in the package."
     return (files("vad_ssl") / name).read_text(encoding="utf-8")
@@ -84,7 +84,7 @@ def script(
     "All JavaScript of a widget, as one module."
     return "\n".join(asset(f"{part}.js") for part in ("equations", "kit", name))
 
-# %% ../nbs/50_widgets.ipynb #b1b28c21
+# %% ../nbs/50_widgets.ipynb #e97a9d8d
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -132,12 +132,13 @@ def read_page(
     data = text.split('<script type="application/json" id="data">')[1].split("</script>")[0]
     return json.loads(data), html.unescape(text.split("<title>")[1].split("</title>")[0])
 
-# %% ../nbs/50_widgets.ipynb #c16a0edf
+# %% ../nbs/50_widgets.ipynb #6342eb85
 KIND = (
     "application/vnd.vad-ssl+json"  # name, data, start: what a page needs to bring a widget to life
 )
 
-_FRAGMENT = """<div class="vad-home"><img src="data:image/png;base64,{still}" alt="{alt}"></div>
+_FRAGMENT = """<style>{css}</style>
+<div class="vad-home"><img src="data:image/png;base64,{still}" alt="{alt}"></div>
 <script type="application/json">{data}</script>
 <script type="module">{js}
 const [home] = [...document.querySelectorAll(".vad-home:not([data-alive])")];
@@ -156,12 +157,13 @@ def fragment(
     return _FRAGMENT.format(
         still="".join(output["image/png"]).strip(),
         alt=html.escape(alt),
+        css=asset("widgets.css"),
         data=_in_script(alive["data"]),
         js=script(alive["name"]),
         start=json.dumps(alive["start"]),
     )
 
-# %% ../nbs/50_widgets.ipynb #9d5218e9
+# %% ../nbs/50_widgets.ipynb #604f4e8b
 @cache
 def widget_class(name: str):
     "The ipywidget of a script; made on first use, so that importing this does not import Jupyter."
@@ -202,7 +204,7 @@ def bundle(
     kinds[KIND] = {"name": name, "data": data, "start": start}
     return kinds, {}
 
-# %% ../nbs/50_widgets.ipynb #03f5373e
+# %% ../nbs/50_widgets.ipynb #cf2cf7a5
 class flip_book:
     "A picture for every combination of some choices."
 
