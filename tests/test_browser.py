@@ -578,7 +578,16 @@ def test_the_sites_playground_has_a_page_that_the_landing_page_names(page, site)
     assert page.errors == [] and elsewhere(page, site) == []
 
 
-WIDGETS = {"50_widgets": 1, "52_inspector": 1, "53_playground": 1}
+WIDGETS = {
+    "06_split": 1,
+    "13_capsule": 1,
+    "23_coherence": 2,
+    "24_smoothness": 1,
+    "41_protocol": 1,
+    "50_widgets": 1,
+    "52_inspector": 1,
+    "53_playground": 1,
+}
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -7,20 +7,20 @@ function control(name, values, at) { // two answers: a box to tick; more: a slid
 }
 
 async function view(el, data, start) {
-  const names = Object.keys(data.choices), at = { ...data.at, ...start }, nodes = {}, texts = {};
+  const choices = Object.fromEntries(data.choices), names = Object.keys(choices), at = { ...data.at, ...start }, nodes = {}, texts = {};
   const image = make("img", { alt: data.about });
   for (const name of names) {
-    nodes[name] = control(name, data.choices[name], at[name]);
+    nodes[name] = control(name, choices[name], at[name]);
     texts[name] = make("output", { className: "soft" });
   }
   const turn = () => {
     for (const name of names) {
-      const box = nodes[name].type === "checkbox", values = data.choices[name];
+      const box = nodes[name].type === "checkbox", values = choices[name];
       at[name] = box ? values.indexOf(nodes[name].checked) : Number(nodes[name].value);
       texts[name].textContent = box ? "" : values[at[name]];
       nodes[name].setAttribute("aria-valuetext", values[at[name]]);
     }
-    image.src = data.pages[names.reduce((page, name) => page * data.choices[name].length + at[name], 0)];
+    image.src = data.pages[names.reduce((page, name) => page * choices[name].length + at[name], 0)];
   };
   const fields = names.map((name) => make("label", { className: "field" }, make("span", { textContent: name }), nodes[name], texts[name]));
   for (const node of Object.values(nodes)) node.addEventListener("input", turn);

@@ -107,7 +107,7 @@ function row(name, words, marks = "") {
   const over = make("div"), top = make("span");
   over.innerHTML = `<svg class="over" viewBox="0 0 ${WIDE} ${SIZE}" aria-hidden="true">${marks}</svg>`;
   const about = make("div", { className: "about" }, make("b", { textContent: name }), make("span", { className: "soft", textContent: words }), top);
-  return { canvas, svg: over.firstChild, top, node: make("div", { className: "row" }, about, make("div", { className: "strip" }, canvas, over.firstChild)) };
+  return { canvas, svg: over.firstChild, top, node: make("div", { className: "line" }, about, make("div", { className: "strip" }, canvas, over.firstChild)) };
 }
 
 function build(data, s) {
@@ -119,7 +119,7 @@ function build(data, s) {
   };
   const tick = (name) => labelled("", (c[name] = make("input", { type: "checkbox", "aria-label": TICKS[name] })));
   const ticked = (name) => { const node = tick(name); node.append(TICKS[name]); return node; };
-  const presets = Object.keys(data.presets).map((name) => make("button", { type: "button", textContent: name }));
+  const presets = data.presets.map(([name]) => make("button", { type: "button", textContent: name }));
   c.pulls = choice(LOSSES, s.pulls, "which loss pulls");
   const rows = {
     one: row("view 1", "arrow: where the loss pulls it"), two: row("view 2", "drag it; arrow: where the loss pulls it"),
@@ -129,7 +129,7 @@ function build(data, s) {
   };
   const bars = make("div"), table = make("table"), said = make("p", { className: "said", "aria-live": "polite" });
   bars.innerHTML = `<svg class="bars" viewBox="0 0 ${WIDE} 24" role="img" aria-label="what each frame pays in the three losses"></svg>`;
-  const who = make("div", { className: "row" }, make("div", { className: "about" }, make("b", { textContent: "who pays" }),
+  const who = make("div", { className: "line" }, make("div", { className: "about" }, make("b", { textContent: "who pays" }),
     make("span", { className: "soft", textContent: "frame by frame, in " }), ...LOSSES.map((name, j) => make("span", { className: `key${j}`, textContent: `${name} ` }))),
     make("div", { className: "strip" }, bars.firstChild));
   const scenery = make("fieldset", {}, make("legend", { textContent: "what the detector says" }),
@@ -137,7 +137,7 @@ function build(data, s) {
   const losses = make("fieldset", {}, make("legend", { textContent: "what the loss makes of it" }),
     ...["window", "epoch", "ramp", "lam"].map(field), ticked("cyclic"), ticked("normalise"), labelled("arrows and pull:", c.pulls));
   const numbers = make("div", { className: "frames soft" }, ...Array.from({ length: FRAMES }, (_, k) => make("span", { textContent: k + 1 })));
-  const head = make("div", { className: "row" }, make("div", { className: "about soft", textContent: "frame" }), numbers);
+  const head = make("div", { className: "line" }, make("div", { className: "about soft", textContent: "frame" }), numbers);
   const root = make("div", { className: "vad playground", "data-lm-suppress-shortcuts": "true" },
     make("div", { className: "bar presets", role: "group", "aria-label": "scenes" }, ...presets), make("div", { className: "controls" }, scenery, losses),
     make("div", { className: "rows" }, head, rows.one.node, rows.two.node, rows.squared.node, rows.ring.node, rows.gradient.node, who, rows.slope.node), table, said);
@@ -198,7 +198,7 @@ function connect(v, changed) {
   for (const name of Object.keys(SLIDERS)) v.c[name].addEventListener("input", () => set({ [name]: Number(v.c[name].value) }));
   for (const name of Object.keys(TICKS)) v.c[name].addEventListener("input", () => set({ [name]: v.c[name].checked }));
   v.c.pulls.addEventListener("input", () => set({ pulls: v.c.pulls.value }));
-  v.presets.forEach((button) => button.addEventListener("click", () => set({ ...v.data.scene, ...v.data.presets[button.textContent] })));
+  v.presets.forEach((button, k) => button.addEventListener("click", () => set({ ...v.data.scene, ...v.data.presets[k][1] })));
   const strip = v.rows.two.canvas;
   let from = null;
   strip.addEventListener("pointerdown", (event) => { from = { x: event.clientX, y: event.clientY, across: v.s.across, down: v.s.down }; strip.setPointerCapture(event.pointerId); });

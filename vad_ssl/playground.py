@@ -155,7 +155,12 @@ class Playground:
     def data(self) -> dict:  # fit for JSON
         "All that the widget needs."
         colours = palettes("magma", "viridis", "coolwarm")
-        return {"start": self.start, "scene": SCENE, "presets": SCENES, "palettes": colours}
+        return {
+            "start": self.start,
+            "scene": SCENE,
+            "presets": list(SCENES.items()),
+            "palettes": colours,
+        }
 
     def to_html(self, path: Path) -> Path:
         "Write the playground as one page that needs no Python and no network."

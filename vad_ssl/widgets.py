@@ -179,11 +179,14 @@ def widget_class(name: str):
     return Widget
 
 
-def _png(fig) -> bytes:  # a figure of Matplotlib, which is closed
+def _png(
+    fig,  # of Matplotlib; it is closed
+    **how,  # for savefig
+) -> bytes:
     import matplotlib.pyplot as plt
 
     buffer = io.BytesIO()
-    fig.savefig(buffer, format="png", dpi=100, bbox_inches="tight")
+    fig.savefig(buffer, format="png", dpi=100, **how)
     plt.close(fig)
     return buffer.getvalue()
 
@@ -200,7 +203,7 @@ def bundle(
     found = live._repr_mimebundle_()
     kinds = dict(found[0] if isinstance(found, tuple) else found)
     kinds["text/plain"] = f"{name}: a widget; without a kernel, a picture"
-    kinds["image/png"] = base64.b64encode(_png(still)).decode()
+    kinds["image/png"] = base64.b64encode(_png(still, bbox_inches="tight")).decode()
     kinds[KIND] = {"name": name, "data": data, "start": start}
     return kinds, {}
 
@@ -224,13 +227,14 @@ class flip_book:
         drawn = []
         for chosen in product(*self.choices.values()):
             png = _png(self.draw(**dict(zip(self.choices, chosen))))
-            pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
-            drawn.append(picture(pixels, quality=70, method=4))
+            few = Image.open(io.BytesIO(png)).convert("RGB").quantize(64)  # colours
+            drawn.append(picture(np.asarray(few.convert("RGB")), lossless=True))
         return drawn
 
     def data(self) -> dict:  # fit for JSON
         "All that the widget needs."
-        return {"choices": self.choices, "at": self.at, "about": self.about, "pages": self.pages()}
+        choices = list(self.choices.items())  # a list, because their order counts
+        return {"choices": choices, "at": self.at, "about": self.about, "pages": self.pages()}
 
     def _repr_mimebundle_(self, **options):
         return bundle("flipbook", self.data(), {}, self.draw())
