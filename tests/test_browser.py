@@ -487,7 +487,7 @@ def start_lab(serve, tmp_path):
     )
 
 
-def test_jupyterlab_opens_the_index_runs_the_inspector_and_it_moves(page, serve, tmp_path):
+def test_jupyterlab_opens_the_index_and_runs_inspector_and_playground(page, serve, tmp_path):
     home = start_lab(serve, tmp_path)
     page.goto(f"{home}/lab/tree/index.ipynb")
     page.get_by_role("heading", name="In twenty lines").wait_for()
@@ -499,6 +499,14 @@ def test_jupyterlab_opens_the_index_runs_the_inspector_and_it_moves(page, serve,
     page.locator(".vad").wait_for(timeout=120_000)
     assert moves(page)
     assert page.get_by_role("slider", name="checkpoint").is_visible()
+    page.goto(f"{home}/lab/workspaces/playground/tree/53_playground.ipynb")
+    page.get_by_text("| Idle").wait_for()
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    page.locator(".playground").wait_for(timeout=120_000)
+    said = page.locator(".playground table").inner_text()
+    page.get_by_role("slider", name="the body walks").press("ArrowRight")
+    assert page.locator(".playground table").inner_text() != said
     assert elsewhere(page, home) == []
 
 

@@ -313,7 +313,7 @@ def lab() -> int:
 
 def clean():
     "Remove what the jobs made; never the notebooks, nor the environment that runs this."
-    for name in ("docs/api.md", "docs/paper_to_code.md", "docs/_static/inspector.html"):
-        (repository() / name).unlink(missing_ok=True)
+    for name in ("api.md", "paper_to_code.md", "_static/inspector.html", "_static/playground.html"):
+        (repository() / "docs" / name).unlink(missing_ok=True)
     for name in ("build", "demo", ".pytest_cache", "docs/_build", "docs/_nbs"):
         shutil.rmtree(repository() / name, ignore_errors=True)
