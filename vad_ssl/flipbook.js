@@ -24,7 +24,8 @@ async function view(el, data, start) {
   };
   const fields = names.map((name) => make("label", { className: "field" }, make("span", { textContent: name }), nodes[name], texts[name]));
   for (const node of Object.values(nodes)) node.addEventListener("input", turn);
-  el.replaceChildren(make("div", { className: "vad flipbook", "data-lm-suppress-shortcuts": "true" }, make("div", { className: "controls" }, ...fields), image));
+  const root = make("div", { className: "vad flipbook", "data-lm-suppress-shortcuts": "true" }, make("div", { className: "controls" }, ...fields), image);
+  el.replaceChildren(keepKeys(root));
   turn();
 }
 

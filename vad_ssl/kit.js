@@ -10,6 +10,11 @@ function make(tag, attributes = {}, ...children) {
   return node;
 }
 
+function keepKeys(root) { // keys belong to the sliders, and not to the notebook around them
+  root.addEventListener("keydown", (event) => event.stopPropagation());
+  return root;
+}
+
 async function inflate(text) { // base64 of zlib -> bytes
   const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));

@@ -216,7 +216,7 @@ async function view(el, data, start, changed) { // the entry; `changed` hears of
   for (const [name, text] of Object.entries(data.palettes)) colours[name] = await inflate(text);
   const v = build({ ...data, colours }, { ...data.start, ...start });
   const set = connect(v, changed);
-  el.replaceChildren(v.root);
+  el.replaceChildren(keepKeys(v.root));
   set({});
   return Object.assign(v, { set });
 }

@@ -199,7 +199,7 @@ def site_notebook(
     path: Path,
     links: dict | None = None,  # equation number -> names of functions; those used are taken out
 ) -> dict:  # the notebook as JSON
-    "A chapter for the site: stored outputs, no hidden cells, tests and drawing folded, widgets alive."
+    "A chapter for the site: no hidden cells, tests and drawing folded, widgets alive."
     book = json.loads(Path(path).read_text(encoding="utf-8"))
     links = {} if links is None else links
     shown = [c for c in book["cells"] if not _HIDDEN.match(_source(c))]
