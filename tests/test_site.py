@@ -12,6 +12,7 @@ import tempfile
 
 from vad_ssl.site import (
     _put,
+    _source,
     broken_links,
     linked_equations,
     paper_page,
@@ -141,7 +142,7 @@ def test_every_widget_of_the_stored_notebooks_has_a_still_picture():
     def widgets(path):
         "Outputs of a notebook's cells marked as live."
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        live = [c for c in cells if "#| live" in "".join(c["source"])]
+        live = [c for c in cells if _source(c).startswith("#| live")]
         return [[o.get("data", {}) for o in c["outputs"]] for c in live]
 
 
