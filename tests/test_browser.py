@@ -412,6 +412,9 @@ def test_the_playground_fits_and_every_slider_answers_the_keyboard(page, playgro
     sliders = page.get_by_role("slider")
     sliders.first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    order = page.evaluate("""() => [".rows", ".controls"].map(
+        (x) => document.querySelector(x).getBoundingClientRect().top)""")
+    assert (order[0] < order[1]) == (size == "phone")  # there, the sliders lie below the thumb
     page.get_by_role("button", name="walks, a frame late").click()
     names = sliders.evaluate_all("all => all.map(s => s.getAttribute('aria-label'))")
     assert len(names) == len(set(names)) == 10 and all(names)
