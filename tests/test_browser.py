@@ -25,15 +25,20 @@ import pytest
 import torch
 from filelock import FileLock
 
+from vad_ssl.coherence import coherence_loss, coherence_weight, exp_rampup, variance_mask
+from vad_ssl.consistency import l2_consistency
 from vad_ssl.dev import repository
 from vad_ssl.inspector import Inspector
+from vad_ssl.playground import SCENES, Playground, pull, slope
 from vad_ssl.site import docs
+from vad_ssl.smoothness import gradient_mask, smoothness_loss
+from vad_ssl.widgets import asset
 
 sync_api = pytest.importorskip(
     "playwright.sync_api", reason="no Playwright: pip install playwright"
 )
 ROOT = repository()
-SIZES = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
+SIZES = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 375, "height": 812}}
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +190,7 @@ def test_the_page_computes_what_python_computes(page, standalone, inspector):
         dict(attention="none"),
         dict(attention="both", ramp=0.5),
         dict(cyclic=False, ramp=0.5),
+        dict(window=7),
     ]
     for how in choices:
         page.get_by_label("attention", exact=True).select_option(
@@ -201,7 +207,7 @@ def test_the_page_computes_what_python_computes(page, standalone, inspector):
         for name, values in maps.items():
             top = max(1e-9, float(expected[name].max()))
             np.testing.assert_allclose(
-                values, expected[name].ravel(), atol=2e-3 * top, err_msg=f"{how} {name}"
+                values, expected[name].ravel(), atol=2e-4 * top, err_msg=f"{how} {name}"
             )
 
 
@@ -267,6 +273,201 @@ def test_dark_mode_is_dark(page, standalone):
     assert max(int(v) for v in back[4:-1].split(",")) < 64
 
 
+def close(found, expected, tolerance=1e-12):
+    """Do the browser's numbers agree with Python's, both in float64?"""
+    np.testing.assert_allclose(found, np.ravel(expected), rtol=tolerance, atol=tolerance)
+
+
+def test_the_equations_of_the_browser_are_those_of_python(page):
+    """On random maps, in float64: Eqs. 2 to 6, the slope and the ramp agree to twelve digits."""
+    page.goto("about:blank")
+    page.evaluate(
+        f"() => {{ {asset('equations.js')}; window.eq = {{ minMax, ringVariance, clipVariance, "
+        "gradientMask, coefficients, placeWeights, loss, slope, ramp }; }"
+    )
+    ask = """([one, two, t, window, w]) => {
+      const a = Float64Array.from(one), b = Float64Array.from(two), masks = {}, losses = {};
+      const raw = {
+        ring: eq.ringVariance(a, b, t, window),
+        clip: eq.clipVariance(a, t, window),
+        gradient: eq.gradientMask(a, t),
+      };
+      for (const name in raw) masks[name] = eq.minMax(raw[name]).values;
+      for (const attention of ["none", "variance", "variance, clip alone", "gradient"]) {
+        const weight = eq.placeWeights(masks, { attention, ramp: w });
+        losses[attention] = [eq.loss(a, b, weight), ...eq.slope(a, b, weight)];
+      }
+      const lists = (x) => Object.fromEntries(Object.entries(x).map(([k, v]) => [k, [...v]]));
+      return { raw: lists(raw), masks: lists(masks), losses, ramp: eq.ramp(100 * w, 100) };
+    }"""
+    g = torch.Generator().manual_seed(0)
+    for t, window, w in (
+        (8, 5, 0.7),
+        (8, 3, 1.0),
+        (8, 7, 0.0),
+        (5, 5, 0.3),
+        (2, 3, 0.5),
+        (1, 5, 0.5),
+    ):
+        one, two = torch.rand(2, 1, 1, t, 6, 7, generator=g, dtype=torch.float64)
+        found = page.evaluate(ask, [one.ravel().tolist(), two.ravel().tolist(), t, window, w])
+        close(found["raw"]["ring"], variance_mask(one, two, window, normalise=False))
+        close(found["raw"]["clip"], variance_mask(one, None, window, normalise=False))
+        close(found["raw"]["gradient"], gradient_mask(one, normalise=False))
+        close(found["masks"]["ring"], variance_mask(one, two, window))
+        close(found["masks"]["gradient"], gradient_mask(one))
+        close(found["ramp"], exp_rampup(100 * w, 100))
+        expected = {
+            "none": (l2_consistency(one, two), torch.ones_like(one)),
+            "variance": (
+                coherence_loss(one, two, w, None, window),
+                coherence_weight(one, two, w, None, window),
+            ),
+            "variance, clip alone": (
+                coherence_loss(one, two, w, None, window, cyclic=False),
+                coherence_weight(one, two, w, None, window, cyclic=False),
+            ),
+            "gradient": (smoothness_loss(one, two), gradient_mask(one)),
+        }
+        for name, (loss, weight) in expected.items():
+            close(found["losses"][name], [loss.item(), *slope(one, two, weight).ravel().tolist()])
+
+
+def test_stillness_is_exactly_nothing_in_the_browser(page):
+    """A map that never changes has a mask of zeros, whatever its values are, as in Python."""
+    page.goto("about:blank")
+    page.evaluate(f"() => {{ {asset('equations.js')}; window.eq = {{ minMax, ringVariance }}; }}")
+    still = np.tile(np.random.default_rng(0).random(30), 8).tolist()
+    mask = page.evaluate(
+        """(m) => {
+          const still = Float64Array.from(m);
+          return [...eq.minMax(eq.ringVariance(still, still, 8, 5)).values];
+        }""",
+        still,
+    )
+    assert not any(mask)
+
+
+@pytest.fixture(scope="module")
+def playground(tmp_path_factory):
+    return Playground().to_html(tmp_path_factory.mktemp("page") / "playground.html").as_uri()
+
+
+def judged(page):
+    """What the playground shows, as lists."""
+    return page.evaluate("""() => {
+      const { seen, s } = viewer, { one, two, masks, shares, losses, gradient, arrows } = seen;
+      return {
+        one: [...one], two: [...two], ring: [...masks[s.cyclic ? "ring" : "clip"]],
+        gradient: [...masks.gradient], shares, losses, slope: [...gradient],
+        arrows: arrows.two.flat(),
+      };
+    }""")
+
+
+def test_the_playground_computes_what_python_computes(page, playground):
+    page.goto(playground)
+    page.locator(".playground").wait_for()
+    r = np.random.default_rng(0)
+    starts = [dict(scene) for scene in SCENES.values()]
+    for _ in range(8):
+        starts.append(
+            dict(
+                speed=r.uniform(0, 2),
+                across=r.uniform(-9, 9),
+                down=r.uniform(-9, 9),
+                late=r.uniform(0, 4),
+                flicker=r.uniform(),
+                size=r.uniform(0, 20),
+                both=bool(r.integers(2)),
+                window=int(r.choice([3, 5, 7])),
+                ramp=r.uniform(),
+                lam=r.uniform(0, 0.5),
+                cyclic=bool(r.integers(2)),
+                normalise=bool(r.integers(2)),
+                pulls=str(r.choice(["Eq. 2", "Eq. 3", "Eq. 5"])),
+            )
+        )
+    for start in starts:
+        play = Playground(**start)
+        page.evaluate("(start) => viewer.set(start)", play.start)
+        found = judged(page)
+        close(found["one"], play.views[0])
+        close(found["two"], play.views[1])
+        close(found["ring"], play.masks()[0], 1e-9)
+        close(found["gradient"], play.masks()[1], 1e-9)
+        for name, shares in play.shares().items():
+            close(found["shares"][name], shares, 1e-9)
+            close(found["losses"][name], shares.sum(), 1e-9)
+        one, two = play.views
+        by_view2 = play.start["lam"] * slope(one, two, play.weights()[play.start["pulls"]])
+        close(found["slope"], by_view2, 1e-9)
+        close(found["arrows"], pull(two, by_view2), 1e-9)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_playground_fits_and_every_slider_answers_the_keyboard(page, playground, size):
+    page.set_viewport_size(SIZES[size])
+    page.goto(playground)
+    sliders = page.get_by_role("slider")
+    sliders.first.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    order = page.evaluate("""() => [".rows", ".controls"].map(
+        (x) => document.querySelector(x).getBoundingClientRect().top)""")
+    assert (order[0] < order[1]) == (size == "phone")  # there, the sliders lie below the thumb
+    page.get_by_role("button", name="walks, a frame late").click()
+    names = sliders.evaluate_all("all => all.map(s => s.getAttribute('aria-label'))")
+    assert len(names) == len(set(names)) == 10 and all(names)
+    for name in names:
+        slider = page.get_by_role("slider", name=name, exact=True)
+        before, said = slider.input_value(), page.locator(".playground table").inner_text()
+        key = "ArrowRight" if before == slider.get_attribute("min") else "ArrowLeft"
+        slider.press(key)
+        slider.press(key)
+        assert slider.input_value() != before, name
+        assert page.locator(".playground table").inner_text() != said, name
+    for box in page.get_by_role("checkbox").all():
+        before = judged(page)
+        box.press(" ")
+        assert judged(page) != before or box.get_attribute("aria-label").startswith("view 1")
+    assert page.errors == [] and elsewhere(page, playground) == []
+
+
+def test_the_playground_opens_where_the_ring_is_blind(page, playground):
+    """Eq. 3 charges the ends of the clip only, Eq. 5 nothing; in the middle there is no arrow."""
+    page.goto(playground)
+    page.locator(".playground").wait_for()
+    shares = judged(page)["shares"]
+    assert (
+        min(shares["Eq. 2"]) > 0
+        and shares["Eq. 3"][3] == shares["Eq. 3"][4] == 0 < shares["Eq. 3"][0]
+    )
+    assert not any(shares["Eq. 5"]) and "Eq. 5 hardly notices" in page.locator(".said").inner_text()
+    assert page.locator(".over").nth(1).locator("line").count() == 6
+
+
+def test_the_body_of_view_2_can_be_dragged(page, playground):
+    page.goto(playground)
+    strip = page.locator(".strip").nth(1)
+    box = strip.bounding_box()
+    page.mouse.move(box["x"] + 60, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 60 + 4 * box["width"] / 263, box["y"] + 60 - 6 * box["width"] / 263)
+    page.mouse.up()
+    assert page.evaluate("[viewer.s.across, viewer.s.down]") == [4, 0]
+
+
+def test_a_move_of_the_playground_is_fast(page, playground):
+    """The median of 40 moves stays below 50 ms (about 10 ms on two busy cores)."""
+    page.goto(playground)
+    page.locator(".playground").wait_for()
+    took = page.evaluate("""() => Array.from({ length: 40 }, (_, k) => {
+      viewer.set({ across: k % 12 });
+      return Number(viewer.root.dataset.milliseconds);
+    })""")
+    assert np.median(took) < 50
+
+
 def start_lab(serve, tmp_path):
     """JupyterLab on a copy of the notebooks, without news and without a token."""
     shutil.copytree(ROOT / "nbs", tmp_path / "nbs")
@@ -289,7 +490,7 @@ def start_lab(serve, tmp_path):
     )
 
 
-def test_jupyterlab_opens_the_index_runs_the_inspector_and_it_moves(page, serve, tmp_path):
+def test_jupyterlab_opens_the_index_and_runs_inspector_and_playground(page, serve, tmp_path):
     home = start_lab(serve, tmp_path)
     page.goto(f"{home}/lab/tree/index.ipynb")
     page.get_by_role("heading", name="In twenty lines").wait_for()
@@ -301,6 +502,14 @@ def test_jupyterlab_opens_the_index_runs_the_inspector_and_it_moves(page, serve,
     page.locator(".vad").wait_for(timeout=120_000)
     assert moves(page)
     assert page.get_by_role("slider", name="checkpoint").is_visible()
+    page.goto(f"{home}/lab/workspaces/playground/tree/53_playground.ipynb")
+    page.get_by_text("| Idle").wait_for()
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    page.locator(".playground").wait_for(timeout=120_000)
+    said = page.locator(".playground table").inner_text()
+    page.get_by_role("slider", name="the body walks").press("ArrowRight")
+    assert page.locator(".playground table").inner_text() != said
     assert elsewhere(page, home) == []
 
 
@@ -367,6 +576,73 @@ def test_the_sites_inspector_moves_with_no_kernel(page, site, size):
     page.goto(f"{site}/inspector.html")
     assert moves(page.frame_locator("iframe"))
     assert page.errors == [] and elsewhere(page, site) == []
+
+
+def test_the_sites_playground_has_a_page_that_the_landing_page_names(page, site):
+    page.goto(f"{site}/index.html")
+    page.get_by_role("link", name="drag two views apart and see which loss notices").click()
+    frame = page.frame_locator("iframe")
+    frame.locator(".playground").wait_for()
+    said = frame.locator(".said").inner_text()
+    frame.get_by_role("button", name="all agree").click()
+    assert frame.locator(".said").inner_text() != said
+    assert page.errors == [] and elsewhere(page, site) == []
+
+
+WIDGETS = {
+    "06_split": 1,
+    "13_capsule": 1,
+    "23_coherence": 2,
+    "24_smoothness": 1,
+    "41_protocol": 1,
+    "50_widgets": 1,
+    "52_inspector": 1,
+    "53_playground": 1,
+}
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", WIDGETS)
+def test_the_widgets_of_a_chapter_live_on_its_page(page, site, name, size):
+    page.set_viewport_size(SIZES[size])
+    page.goto(f"{site}/_nbs/{name}.html")
+    page.locator(".vad").first.wait_for()
+    homes = page.locator(".vad-home")
+    assert homes.count() == WIDGETS[name] == page.locator(".vad").count()
+    for home in homes.all():
+        pictures = """(home) => [...home.querySelectorAll("canvas, img")].map(
+            (x) => x.src ?? x.toDataURL()).join()"""
+        for slider in home.get_by_role("slider").all()[:3]:
+            before = home.evaluate(pictures)
+            slider.press(
+                "ArrowLeft" if slider.input_value() == slider.get_attribute("max") else "ArrowRight"
+            )
+            assert home.evaluate(pictures) != before, slider.get_attribute("aria-label")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1")
+    assert page.errors == [] and elsewhere(page, site) == []
+
+
+def test_code_of_100_letters_does_not_scroll_at_1280_pixels(page, site):
+    page.set_viewport_size(SIZES["desktop"])
+    for name in ("_nbs/03_records", "_nbs/23_coherence", "_nbs/52_inspector", "_nbs/53_playground"):
+        page.goto(f"{site}/{name}.html")
+        page.evaluate("document.querySelectorAll('details').forEach((d) => (d.open = true))")
+        wide = page.locator(".cell_input pre").evaluate_all(
+            """(all) => all.filter((p) => p.scrollWidth > p.clientWidth + 1)
+                .map((p) => p.textContent.slice(0, 80))"""
+        )
+        assert wide == [], name
+
+
+def test_runs_of_tests_are_folded_under_a_line_that_counts_them(page, site):
+    page.goto(f"{site}/_nbs/23_coherence.html")
+    line = page.get_by_text("tests: what they pin down").first
+    code = line.locator("xpath=ancestor::details//pre").first
+    assert not code.is_visible()
+    line.click()
+    assert code.is_visible() and code.inner_text().count("# test: ") == int(
+        line.inner_text().split()[0]
+    )
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -118,17 +118,20 @@ def test_a_long_line_and_an_unformatted_cell_are_found(setup_2):
 
 def test_a_stored_widget_is_taken_out_and_pictures_stay(setup_1):
     notebook = setup_1.notebook
-    path = notebook("slider", "figure")
+    path = notebook("slider", "figure", "slider with a picture")
     book = json.loads(path.read_text())
     shown = {"output_type": "display_data", "metadata": {}}
     widget = {"application/vnd.jupyter.widget-view+json": {"model_id": "4f"}, "text/plain": "Slider"}
     book["cells"][0]["outputs"] = [shown | {"data": widget}]
+    book["cells"][2]["outputs"] = [shown | {"data": widget | {"image/png": "y"}}]
     book["cells"][1]["outputs"] = [shown | {"data": {"image/png": "x"}}]
     book["metadata"]["widgets"] = {}
     path.write_text(json.dumps(book))
     _still(path)
     after = json.loads(path.read_text())
-    assert [len(c["outputs"]) for c in after["cells"]] == [0, 1] and "widgets" not in after["metadata"]
+    assert [len(c["outputs"]) for c in after["cells"]] == [0, 1, 1]
+    assert set(after["cells"][2]["outputs"][0]["data"]) == {"image/png", "text/plain"}
+    assert "widgets" not in after["metadata"]
 
 
 def test_a_notebook_with_a_failing_cell_is_noticed(setup_1):

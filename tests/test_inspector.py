@@ -5,19 +5,19 @@ from vad_ssl.actors import draw_video
 from vad_ssl.detector import small_detector
 from vad_ssl.panels import look
 from vad_ssl.panels import mirror
-from vad_ssl.panels import panels
 from vad_ssl.panels import read_clip
 from vad_ssl.video import write_video
-import base64
+from vad_ssl.widgets import read_page
+from vad_ssl.widgets import unpack
+from vad_ssl.widgets import write_page
 import json
 import numpy as np
 import pytest
 import re
 import tempfile
 import torch
-import zlib
 
-from vad_ssl.inspector import Inspector, _pack, live_notebook, read_page, serve, write_page
+from vad_ssl.inspector import Inspector, live_notebook, serve
 
 
 @pytest.fixture(scope="module")
@@ -28,29 +28,6 @@ def setup_1():
     drawn, boxes = draw_video("Walk", np.random.default_rng(0), frames=24)
     write_video(home / "walk.avi", drawn);
     return SimpleNamespace(model=model, home=home, drawn=drawn, boxes=boxes)
-
-
-@pytest.fixture(scope="module")
-def setup_2():
-    def unpack(packed):
-        "What the browser does, in Python: flat numbers."
-        raw = zlib.decompress(base64.b64decode(packed["data"]))
-        high, low = np.frombuffer(raw, np.uint8).reshape(2, -1).astype(int)
-        return (256 * high + low) / 4095 * packed["top"]
-    return SimpleNamespace(unpack=unpack)
-
-
-def test_packing_loses_next_to_nothing(setup_2):
-    unpack = setup_2.unpack
-    x = np.random.default_rng(0).random((8, 20, 30)) * 0.25
-    np.testing.assert_allclose(unpack(_pack(x)).reshape(x.shape), x, atol=0.25 / 8190 * 1.001)
-    assert not unpack(_pack(np.zeros((2, 3)))).any()
-
-
-def test_a_page_gives_its_data_back(setup_1):
-    home = setup_1.home
-    data, title = read_page(write_page({"t": "</b>"}, home / "small.html", "a < b"))
-    assert (data, title) == ({"t": "</b>"}, "a < b")
 
 
 def test_a_detector_without_routing_shows_none(setup_1):
@@ -71,7 +48,7 @@ def test_the_live_notebook_is_one_valid_cell(setup_1):
 
 
 @pytest.fixture(scope="module")
-def setup_3():
+def setup_2():
     def moving_square(b, size=32, seed=0):
         "Noise with a bright square that moves to the right; the square is the action."
         g = torch.Generator().manual_seed(seed)
@@ -89,41 +66,39 @@ def setup_3():
     return SimpleNamespace(moving_square=moving_square, test_clip=test_clip, film=film, truth=truth)
 
 
-def test_a_page_is_one_file_that_asks_nobody_for_anything(setup_1, setup_3):
+def test_a_page_is_one_file_that_asks_nobody_for_anything(setup_1, setup_2):
     model = setup_1.model
     home = setup_1.home
-    film = setup_3.film
-    truth = setup_3.truth
+    film = setup_2.film
+    truth = setup_2.truth
     page = Inspector(film, model, truth=truth, title="a < b").to_html(home / "page.html").read_text()
     bare = re.sub(r"data:image/webp;base64,[A-Za-z0-9+/=]*", "", page)
     asks = r"""(src|href)=|https?://|@import|fetch\(|import\("""
     assert "a &lt; b" in page and not re.search(asks, bare)
     assert page.count("</script>") == 2  # data cannot end the script early
     data, title = read_page(home / "page.html")
-    assert title == "a < b" and write_page(data, home / "again.html", title).read_text() == page
+    assert (
+        title == "a < b"
+        and write_page("inspector", data, home / "again.html", title).read_text() == page
+    )
 
 
-def test_the_page_holds_the_maps_of_the_detector(setup_1, setup_2, setup_3):
+def test_the_page_holds_the_maps_of_the_detector(setup_1, setup_2):
     model = setup_1.model
-    unpack = setup_2.unpack
-    film = setup_3.film
-    truth = setup_3.truth
+    film = setup_2.film
+    truth = setup_2.truth
     data = Inspector(film, {"a": model, "b": model}, truth=truth).data()
     assert [step["name"] for step in data["steps"]] == ["a", "b"]
     assert data["classes"] == ["class 1", "class 2", "class 3"]
     seen = look(model, film)
     loc1 = unpack(data["steps"][1]["loc1"]).reshape(8, 32, 32)
-    np.testing.assert_allclose(loc1, seen.loc1, atol=2e-4)
-    found = panels(Inspector(film).clip, seen.loc1, seen.loc2, window=3, normalise=False)
-    raw = found["variance mask, ring"]
-    ring = unpack(data["steps"][0]["masks"]["ring 3"]).reshape(8, 32, 32)
-    np.testing.assert_allclose(ring, raw, atol=2e-4 * raw.max())
+    np.testing.assert_allclose(loc1, seen.loc1, atol=1e-5)
     assert json.loads(json.dumps(data))["t"] == 8
 
 
-def test_moving_the_frame_asks_the_detector_nothing(setup_1, setup_3):
+def test_moving_the_frame_asks_the_detector_nothing(setup_1, setup_2):
     model = setup_1.model
-    film = setup_3.film
+    film = setup_2.film
     calls = []
     hook = model.register_forward_hook(lambda *_: calls.append(1))
     live = Inspector(film, model).widget(frame=2)
@@ -133,12 +108,12 @@ def test_moving_the_frame_asks_the_detector_nothing(setup_1, setup_3):
     hook.remove()
 
 
-def test_arrays_alone_a_file_alone_and_a_second_view_of_ones_own(setup_1, setup_3):
+def test_arrays_alone_a_file_alone_and_a_second_view_of_ones_own(setup_1, setup_2):
     model = setup_1.model
     home = setup_1.home
     drawn = setup_1.drawn
-    film = setup_3.film
-    truth = setup_3.truth
+    film = setup_2.film
+    truth = setup_2.truth
     alone = Inspector(drawn[:8])
     assert alone.stand_in == "brightness" and "enters the loss" not in alone.panels()
     given = Inspector(film, truth, second_view=truth * 0.5)
@@ -149,10 +124,10 @@ def test_arrays_alone_a_file_alone_and_a_second_view_of_ones_own(setup_1, setup_
     assert not next(iter(shifted.looks.values())).valid.all()
 
 
-def test_what_does_not_fit_is_named(setup_1, setup_3):
+def test_what_does_not_fit_is_named(setup_1, setup_2):
     model = setup_1.model
     home = setup_1.home
-    film = setup_3.film
+    film = setup_2.film
     with pytest.raises(
         ValueError, match=r"truth: shape \(8, 3, 3\), but the clip has \(t, h, w\) = \(8, 32, 32\)"
     ):

@@ -3,6 +3,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from vad_ssl.dev import notebooks
 from vad_ssl.dev import repository
+from vad_ssl.playground import Playground
+from vad_ssl.widgets import KIND
 import json
 import os
 import pytest
@@ -10,6 +12,7 @@ import tempfile
 
 from vad_ssl.site import (
     _put,
+    _source,
     broken_links,
     linked_equations,
     paper_page,
@@ -91,7 +94,33 @@ def test_directives_become_readable_comments_on_the_site_and_figures_get_their_w
         "print(x)",
     ]
     assert cells[2]["metadata"]["mystnb"]["image"]["alt"] == "a rising line"
-    assert cells[3]["metadata"]["tags"] == ["hide-input"]
+    assert [c["metadata"].get("tags") for c in cells] == [None, None, ["hide-input"], ["hide-input"]]
+
+
+def test_a_run_of_tests_is_folded_under_one_line_and_a_single_one_stays_open(setup_1):
+    notebook = setup_1.notebook
+    one, two = "#| test one\nassert 1", "#| slow\n#| test two\nassert 2"
+    cells = site_notebook(notebook(one, "x = 1", one, two, "y = 2"))["cells"]
+    assert [c["source"] for c in cells] == [
+        "# test: one\nassert 1",
+        "x = 1",
+        "# test: one\nassert 1\n\n\n# test: two\nassert 2",
+        "y = 2",
+    ]
+    assert cells[2]["metadata"]["mystnb"]["code_prompt_show"] == "2 tests: what they pin down"
+    assert [bool(c["metadata"]) for c in cells] == [False, False, True, False]
+
+
+def test_a_widget_comes_to_life_on_the_site(setup_1):
+    notebook = setup_1.notebook
+    path = notebook("#| live\n#| fig-alt: two squares\nplay()")
+    book = json.loads(path.read_text())
+    kinds, _ = Playground()._repr_mimebundle_()
+    book["cells"][0]["outputs"] = [{"output_type": "display_data", "metadata": {}, "data": kinds}]
+    path.write_text(json.dumps(book))
+    (cell,) = site_notebook(path)["cells"]
+    (kind,) = cell["outputs"][0]["data"]
+    assert kind == "text/html" and "await view(home" in cell["outputs"][0]["data"][kind]
 
 
 def test_every_stored_figure_has_alternative_text():
@@ -107,6 +136,24 @@ def test_a_figure_without_words_is_found(setup_1):
         cell["outputs"] = [{"output_type": "display_data", "metadata": {}, "data": {"image/png": "x"}}]
     path.write_text(json.dumps(book))
     assert silent_figures(path) == ["cell0"]
+
+
+def test_every_widget_of_the_stored_notebooks_has_a_still_picture():
+    def widgets(path):
+        "Outputs of a notebook's cells marked as live."
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        live = [c for c in cells if _source(c).startswith("#| live")]
+        return [[o.get("data", {}) for o in c["outputs"]] for c in live]
+
+
+    found = {path.stem: widgets(path) for path in notebooks(repository())}
+    assert {"06_split", "13_capsule", "23_coherence", "24_smoothness"} <= {
+        k for k, v in found.items() if v
+    }
+    for stem, cells in found.items():
+        for outputs in cells:
+            assert any("image/png" in o and KIND in o for o in outputs), stem
+            assert "jupyter.widget" not in " ".join(kind for o in outputs for kind in o), stem
 
 
 def test_a_file_that_does_not_change_is_not_written():

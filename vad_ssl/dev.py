@@ -52,16 +52,20 @@ def _write_book(path: Path, book: dict):
 
 
 def _still(path: Path):
-    "Drop stored widgets from a notebook: they are nothing without a kernel, and differ each time."
+    "Drop live widgets, nothing without a kernel and new each time; the picture beside one stays."
     text = Path(path).read_text(encoding="utf-8")
     if "jupyter.widget-" not in text:
         return
     book = json.loads(text)
     book["metadata"].pop("widgets", None)
     for cell in book["cells"]:
-        outputs = cell.get("outputs", [])
-        widgets = [o for o in outputs if "jupyter.widget-" in " ".join(o.get("data", {}))]
-        outputs[:] = [o for o in outputs if o not in widgets]
+        for output in list(cell.get("outputs", [])):
+            kinds = output.get("data", {})
+            live = [kind for kind in kinds if "jupyter.widget-" in kind]
+            if live and "image/png" not in kinds:
+                cell["outputs"].remove(output)
+            for kind in live:
+                del kinds[kind]
     _write_book(path, book)
 
 # %% ../nbs/92_dev.ipynb #4fe52fb4
@@ -309,7 +313,7 @@ def lab() -> int:
 
 def clean():
     "Remove what the jobs made; never the notebooks, nor the environment that runs this."
-    for name in ("docs/api.md", "docs/paper_to_code.md", "docs/_static/inspector.html"):
-        (repository() / name).unlink(missing_ok=True)
+    for name in ("api.md", "paper_to_code.md", "_static/inspector.html", "_static/playground.html"):
+        (repository() / "docs" / name).unlink(missing_ok=True)
     for name in ("build", "demo", ".pytest_cache", "docs/_build", "docs/_nbs"):
         shutil.rmtree(repository() / name, ignore_errors=True)

@@ -1,33 +1,11 @@
 // The viewer of vad_ssl.inspector, in two homes: a widget in a notebook (anywidget) and a page of its own.
-// Python computes every map; here they are coloured, weighted by the sliders and read out pixel by pixel.
+// Python asks the detector; masks and losses are those of equations.js, coloured and read out pixel by pixel.
 
 const ATTENTION = ["variance", "variance, clip alone", "gradient", "both", "none"];
-const show = (v, digits = 3) => (v !== 0 && Math.abs(v) < 0.01 ? v.toPrecision(2) : v.toFixed(digits));
-
-function make(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [key, value] of Object.entries(attributes))
-    key in node && key !== "list" ? (node[key] = value) : node.setAttribute(key, value);
-  node.append(...children);
-  return node;
-}
-
-async function inflate(text) { // base64 of zlib -> bytes
-  const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
-
-async function unpack(packed) { // {top, data}: high bytes, then low bytes, of 0 .. 4095 -> floats
-  if (!packed) return null;
-  const raw = await inflate(packed.data), n = raw.length / 2;
-  return Float32Array.from({ length: n }, (_, k) => ((raw[k] * 256 + raw[n + k]) / 4095) * packed.top);
-}
 
 async function unpackStep(step) {
-  const out = { name: step.name, activations: step.activations, masks: {} };
+  const out = { name: step.name, activations: step.activations, masks: new Map() };
   for (const key of ["loc1", "loc2", "valid"]) out[key] = await unpack(step[key]);
-  for (const [key, packed] of Object.entries(step.masks)) out.masks[key] = await unpack(packed);
   if (step.routing) out.routing = { shape: step.routing.shape, values: await unpack(step.routing) };
   return out;
 }
@@ -51,42 +29,34 @@ async function load(data) { // everything as typed arrays
 
 // ---- maps -----------------------------------------------------------------------------------------------------------
 
-function range(values) {
-  let low = Infinity, high = -Infinity;
-  for (const v of values) { if (v < low) low = v; if (v > high) high = v; }
-  return [low, high];
+function remember(step, key, compute) { // a mask is computed once
+  if (!step.masks.has(key)) step.masks.set(key, compute());
+  return step.masks.get(key);
 }
+
+const knownTwo = (step) => step.loc2.map((v, p) => v * step.valid[p] + step.loc1[p] * (1 - step.valid[p]));
 
 function scaled(raw, normalise) { // one min-max for the whole clip, as in training; keeps what formulas need
-  const [low, high] = range(raw), span = high > low ? high - low : 1;
-  return normalise ? { raw, low, span, values: raw.map((v) => (v - low) / span), top: 1 }
-    : { raw, low, span, values: raw, top: high || 1 };
+  const found = minMax(raw);
+  return normalise ? { ...found, top: 1 } : { ...found, values: raw, top: found.low + found.span };
 }
 
-function computeMaps(data, s) { // name -> {values, top}; `kind` tells the formulas apart
-  const step = data.steps[s.step], { loc1, loc2, valid, masks } = step, maps = {};
+function computeMaps(data, s) { // name -> {values, top}
+  const step = data.steps[s.step], { loc1, loc2, valid } = step, maps = {}, n = s.window;
   if (data.truth) maps["truth"] = { values: data.truth, top: 1 };
   maps[data.stand_in ? `${data.stand_in}, as prediction` : "prediction"] = { values: loc1, top: 1 };
-  const clip = scaled(masks[`clip ${s.window}`], s.normalise), gradient = scaled(masks.gradient, s.normalise);
+  const clip = scaled(remember(step, `clip ${n}`, () => clipVariance(loc1, data.t, n)), s.normalise);
+  const gradient = scaled(remember(step, "gradient", () => gradientMask(loc1, data.t)), s.normalise);
   if (!loc2) return { ...maps, "variance mask, clip alone": clip, "gradient mask": gradient };
-  const ring = scaled(masks[`ring ${s.window}`], s.normalise);
-  const squared = loc1.map((v, k) => valid[k] * (v - loc2[k]) ** 2);
-  const around = (mask) => (k) => s.ramp * mask.values[k] + 1 - s.ramp, both = around(ring);
-  const weight = { variance: around(ring), "variance, clip alone": around(clip), gradient: (k) => gradient.values[k],
-    both: (k) => (both(k) + gradient.values[k]) / 2, none: () => 1 };
-  const product = squared.map((v, k) => weight[s.attention](k) * v);
+  const ring = scaled(remember(step, `ring ${n}`, () => ringVariance(loc1, remember(step, "known", () => knownTwo(step)), data.t, n)), s.normalise);
+  const squared = times(valid, squaredError(loc1, loc2)), values = { clip: clip.values, ring: ring.values, gradient: gradient.values };
   const wrap = (values) => ({ values, top: range(values)[1] || 1 });
   return { ...maps, "view 2, carried back": { values: loc2, top: 1 }, "squared difference": wrap(squared),
     "variance mask, ring": ring, "variance mask, clip alone": clip, "gradient mask": gradient,
-    "enters the loss": wrap(product) };
+    "enters the loss": wrap(times(placeWeights(values, s), squared)) };
 }
 
 // ---- formulas with their numbers ------------------------------------------------------------------------------------
-
-function variance(values) {
-  const mean = values.reduce((a, b) => a + b, 0) / values.length;
-  return [mean, values.reduce((a, b) => a + (b - mean) ** 2, 0) / values.length];
-}
 
 function rescaling(map, at, s) {
   return s.normalise ? `; scaled over the clip: (${show(map.raw[at])} − ${show(map.low)}) / ${show(map.span)} = <b>${show(map.values[at])}</b>` : "";
@@ -94,25 +64,23 @@ function rescaling(map, at, s) {
 
 function windowText(places, one, two, t) { // places on the ring -> "3: 0.10, 4: 0.25"
   const value = (p) => (p < t ? one[p] : two[2 * t - 2 - p]), label = (p) => (p < t ? `${p + 1}` : `${2 * t - 1 - p}′`);
-  const [mean, v] = variance(places.map(value));
-  return [v, `${places.map((p) => `${label(p)}: ${show(value(p))}`).join(", ")}; μ = ${show(mean)}, variance ${show(v)}`];
+  const values = places.map(value), [v] = variance(values.map((x) => [x]));
+  return [v, `${places.map((p) => `${label(p)}: ${show(value(p))}`).join(", ")}; μ = ${show(mean(values))}, variance ${show(v)}`];
 }
 
 function ringFormula(map, one, two, k, at, s, t) {
-  const n = Math.max(2 * t - 2, 1), half = (s.window - 1) / 2;
-  const around = (k) => Array.from({ length: s.window }, (_, d) => (((k + d - half) % n) + n) % n);
-  const [a, here] = windowText(around(k), one, two, t), [b, there] = windowText(around((n - k) % n), one, two, t);
+  const n = Math.max(2 * t - 2, 1), text = (k) => windowText(ringPlaces(k, t, s.window), one, two, t);
+  const [a, here] = text(k), [b, there] = text((n - k) % n);
   return `Eq. 4 on the ring, frames (′ = view 2) ${here}; across: ${there}; mean <b>${show((a + b) / 2)}</b>${rescaling(map, at, s)}`;
 }
 
 function clipFormula(map, one, k, at, s, t) {
-  const places = Array.from({ length: t }, (_, p) => p).filter((p) => Math.abs(p - k) <= (s.window - 1) / 2);
-  const [v, text] = windowText(places, one, one, t);
+  const [v, text] = windowText(clipPlaces(k, t, s.window), one, one, t);
   return `Eq. 4 on the clip alone, frames ${text} = <b>${show(v)}</b>${rescaling(map, at, s)}`;
 }
 
-function gradientFormula(map, one, k, at, s, matrix) {
-  const terms = matrix[k].map((c, p) => [c, p]).filter(([c]) => c !== 0);
+function gradientFormula(map, one, k, at, s, t) {
+  const terms = coefficients(t)[k].map((c, p) => [c, p]).filter(([c]) => c !== 0);
   const text = terms.map(([c, p]) => `${c < 0 ? "−" : "+"} ${Math.abs(c)}·${show(one[p])}`).join(" ").replace(/^\+ /, "");
   const value = Math.abs(terms.reduce((sum, [c, p]) => sum + c * one[p], 0));
   return `Eq. 6, frames ${terms.map(([, p]) => p + 1).join(", ")}: |${text || 0}| = <b>${show(value)}</b>${rescaling(map, at, s)}`;
@@ -134,11 +102,11 @@ function formulas(data, maps, s) {
   const column = (values) => Array.from({ length: t }, (_, p) => values[p * h * w + place]);
   const one = column(step.loc1), lines = [];
   if (step.loc2) {
-    const known = column(step.valid), two = column(step.loc2).map((v, p) => v * known[p] + one[p] * (1 - known[p]));
+    const two = column(remember(step, "known", () => knownTwo(step)));
     lines.push(ringFormula(maps["variance mask, ring"], one, two, k, at, s, t));
   }
   lines.push(clipFormula(maps["variance mask, clip alone"], one, k, at, s, t));
-  lines.push(gradientFormula(maps["gradient mask"], one, k, at, s, data.second));
+  lines.push(gradientFormula(maps["gradient mask"], one, k, at, s, t));
   if (step.loc2) lines.push(lossFormula(maps, step, at, s));
   return lines;
 }
@@ -154,15 +122,6 @@ function paint(canvas, map, frame, at, s, palette) {
     out[4 * k + 3] = 255;
   }
   context.putImageData(picture, 0, 0);
-}
-
-function paintLegend(canvas, palette) {
-  const context = canvas.getContext("2d");
-  for (let k = 0; k < 64; k++) {
-    const c = 3 * Math.round((255 * k) / 63);
-    context.fillStyle = `rgb(${palette[c]},${palette[c + 1]},${palette[c + 2]})`;
-    context.fillRect(k, 0, 1, 1);
-  }
 }
 
 function sparkline(values, top, k) {
@@ -192,14 +151,6 @@ function paintRouting(canvas, routing, s, data, palette) { // rows: children, co
 }
 
 // ---- controls -------------------------------------------------------------------------------------------------------
-
-const slider = (max, step, value, name) => make("input", { type: "range", min: 0, max, step, value, "aria-label": name });
-const choice = (options, value, name) => {
-  const node = make("select", { "aria-label": name }, ...options.map((o) => make("option", { value: o, textContent: o })));
-  node.value = value;
-  return node;
-};
-const labelled = (text, node, wide = "") => make("label", { className: wide }, text, node);
 
 function controls(data, s) {
   const c = {

@@ -14,11 +14,13 @@ import json
 import re
 import subprocess
 import sys
+from itertools import groupby
 from pathlib import Path
 
 from .cells import NotebookError, code_cells, exported
 from .dev import PARTS, chapters, notebooks, repository
-from .inspector import write_page
+from .playground import Playground
+from .widgets import KIND, fragment, write_page
 
 # %% ../nbs/93_site.ipynb #4c20c807
 def paper_rows(
@@ -138,33 +140,74 @@ def sidebar(root: Path) -> str:  # MyST Markdown, included by the landing page
     return text
 
 # %% ../nbs/93_site.ipynb #09ed2564
-_HIDDEN = re.compile(r"^#\| *(hide|default_exp|live)\b")
+_HIDDEN = re.compile(r"^#\| *(hide|default_exp)\b")
+_DRAWS = re.compile(r"^#\| *(fold|live|fig-alt)\b", flags=re.M)
+_TEST = re.compile(r"^#\| *test\b", flags=re.M)
+
+
+def _source(cell: dict) -> str:
+    return "".join(cell["source"])
+
+
+def _folded(words: str) -> dict:
+    "Metadata that hide a cell's code behind a line."
+    return {"tags": ["hide-input"], "mystnb": {"code_prompt_show": words}}
+
+
+def _alive(output: dict, alt: str) -> dict:
+    "An output; a widget as the HTML that revives it."
+    kinds = output.get("data", {})
+    if KIND not in kinds:
+        return output
+    return {**output, "data": {"text/html": fragment(kinds, alt)}}
+
+
+def _is_imports(source: str) -> bool:
+    statements = ast.parse(re.sub(r"^[%!].*$", "", source, flags=re.M)).body
+    return all(isinstance(x, (ast.Import, ast.ImportFrom)) for x in statements)
 
 
 def _site_cell(cell: dict, links: dict) -> dict:
     "Readable comments in place of directives, figures with alternative text, linked equations."
-    source = "".join(cell["source"])
+    source = _source(cell)
     if cell["cell_type"] != "code":
         return {**cell, "source": linked_equations(source, links)}
-    alt = re.search(r"^#\| *fig-alt: *(.+)$", source, flags=re.M)
-    metadata = {"mystnb": {"image": {"alt": alt[1]}}} if alt else {}
-    statements = ast.parse(re.sub(r"^[%!].*$", "", source, flags=re.M)).body
-    only_imports = all(isinstance(x, (ast.Import, ast.ImportFrom)) for x in statements)
-    if only_imports or re.search(r"^#\| *fold\b", source, flags=re.M):
-        metadata["tags"] = ["hide-input"]
+    metadata = {}
+    if _DRAWS.search(source):
+        metadata = _folded("the code of this output")
+    elif _is_imports(source):
+        metadata = _folded("imports")
+    found = re.search(r"^#\| *fig-alt: *(.+)$", source, flags=re.M)
+    alt = found[1] if found else ""
+    if alt:
+        metadata["mystnb"]["image"] = {"alt": alt}
     text = re.sub(r"^#\| *test (.*)$", r"# test: \1", source, flags=re.M)
-    return {**cell, "source": re.sub(r"^#\|.*\n?", "", text, flags=re.M), "metadata": metadata}
+    text = re.sub(r"^#\|.*\n?", "", text, flags=re.M)
+    outputs = [_alive(output, alt) for output in cell["outputs"]]
+    return {**cell, "source": text, "metadata": metadata, "outputs": outputs}
+
+
+def _folded_tests(cells: list) -> dict:
+    "A run of test cells as one, under a line that counts them."
+    metadata = _folded(f"{len(cells)} tests: what they pin down")
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    source = "\n\n\n".join(cell["source"] for cell in cells)
+    return {**cells[0], "source": source, "outputs": outputs, "metadata": metadata}
 
 
 def site_notebook(
     path: Path,
     links: dict | None = None,  # equation number -> names of functions; those used are taken out
 ) -> dict:  # the notebook as JSON
-    "A chapter for the site: stored outputs, no hidden cells."
+    "A chapter for the site: no hidden cells, tests and drawing folded, widgets alive."
     book = json.loads(Path(path).read_text(encoding="utf-8"))
-    shown = [c for c in book["cells"] if not _HIDDEN.match("".join(c["source"]))]
     links = {} if links is None else links
-    book["cells"] = [_site_cell(cell, links) for cell in shown]
+    shown = [c for c in book["cells"] if not _HIDDEN.match(_source(c))]
+    cells = []
+    for is_test, run in groupby(shown, lambda c: bool(_TEST.search(_source(c)))):
+        made = [_site_cell(cell, links) for cell in run]
+        cells += [_folded_tests(made)] if is_test and len(made) > 1 else made
+    book["cells"] = cells
     return book
 
 # %% ../nbs/93_site.ipynb #f9e9cd4b
@@ -186,7 +229,7 @@ def _put(path: Path, text: str):
 
 # %% ../nbs/93_site.ipynb #4f8a0d6c
 def write_sources(root: Path):
-    "Everything the site needs that is not written by hand: chapters, tables, reference, inspector."
+    "Everything the site needs that is not written by hand: chapters, tables, reference, widgets."
     docs = root / "docs"
     rows = paper_rows(docs / "paper_to_code.csv")
     links = {row["item"][4:]: row["code"] for row in rows if row["item"].startswith("Eq. ")}
@@ -203,7 +246,9 @@ def write_sources(root: Path):
     for path, text in pages.items():
         _put(path, text)
     page = json.loads((docs / "demo" / "inspector.json").read_text(encoding="utf-8"))
-    write_page(page["data"], docs / "_static" / "inspector.html", page["title"], frame=3, ramp=0.6)
+    path = docs / "_static" / "inspector.html"
+    write_page("inspector", page["data"], path, page["title"], frame=3, ramp=0.6)
+    Playground().to_html(docs / "_static" / "playground.html")
 
 
 def docs() -> int:
