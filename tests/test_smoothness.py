@@ -1,6 +1,8 @@
 "Generated from nbs/24_smoothness.ipynb: change the notebook, then `make export`."
 from types import SimpleNamespace
 from vad_ssl.coherence import variance_mask
+from vad_ssl.exercise import Case
+from vad_ssl.exercise import Exercise
 import pytest
 import torch
 
@@ -156,3 +158,84 @@ def test_constant_maps_give_no_nan():
     loss = smoothness_loss(a, torch.zeros_like(a))
     loss.backward()
     assert loss == 0 and not a.grad.any()
+
+
+@pytest.fixture
+def setup_4(setup_1):
+    maps = setup_1.maps
+    def pixel(*values):
+        "One pixel over time, as a map."
+        return torch.tensor(values).view(1, 1, -1, 1, 1)
+
+
+    gradient_exercise = Exercise(
+        Case(
+            "a steady rise",
+            lambda f: f(pixel(0.0, 0.125, 0.25, 0.375, 0.5), False).flatten(),
+            [0.0] * 5,
+            "the *second* derivative; at the ends, the difference to the only neighbour",
+        ),
+        Case(
+            "no weight below zero",
+            lambda f: f(pixel(0.0, 0, 0, 1, 0, 0, 0), False).min(),
+            0.0,
+            "the size of the second derivative, without its sign",
+        ),
+        Case(
+            "a flash by hand",
+            lambda f: f(pixel(0.0, 0, 0, 1, 0, 0, 0), False).flatten(),
+            [0, 0.25, 0, 0.5, 0, 0.25, 0],
+            "central differences, (next - last) / 2, applied twice: they look at t - 2 and t + 2",
+        ),
+        Case(
+            "two clips, scaled",
+            lambda f: f(maps * torch.tensor([1, 0.5]).view(2, 1, 1, 1, 1)),
+            gradient_mask(maps),
+            "every clip is scaled to [0, 1] on its own",
+        ),
+        Case(
+            "the gradient",
+            lambda f: f(maps.clone().requires_grad_()).requires_grad,
+            False,
+            "a mask is a weight: `detach` the maps",
+        ),
+    )
+    return SimpleNamespace(pixel=pixel, gradient_exercise=gradient_exercise)
+
+
+def test_the_check_of_the_gradient_mask_passes_it_and_explains_five_mistakes(setup_3, setup_4):
+    name = setup_3.name
+    gradient_exercise = setup_4.gradient_exercise
+    def central(x):
+        (slope,) = torch.gradient(x, dim=2)
+        return slope
+
+
+    def compact(x):
+        inner = x[:, :, 2:] - 2 * x[:, :, 1:-1] + x[:, :, :-2]
+        return torch.nn.functional.pad(inner, (0, 0, 0, 0, 1, 1))
+
+
+    def gradient_with(curve=lambda x: central(central(x)), size=torch.abs, each=True, fixed=True):
+        "The gradient mask with a choice of mistakes."
+
+        def f(probs, normalise=True):
+            mask = size(curve(probs.detach() if fixed else probs))
+            scale = mask.amax((1, 2, 3, 4), keepdim=True) if each else mask.max()
+            low = mask.amin((1, 2, 3, 4), keepdim=True) if each else mask.min()
+            return (mask - low) / (scale - low) if normalise else mask
+
+        return f
+
+
+    review = gradient_exercise.review
+    for right in (gradient_mask, gradient_with()):
+        assert review(right).startswith("All 5 right")
+    for name, mistake in (
+        ("a steady rise", dict(curve=central)),
+        ("no weight below zero", dict(size=torch.clone)),
+        ("a flash by hand", dict(curve=compact)),
+        ("two clips, scaled", dict(each=False)),
+        ("the gradient", dict(fixed=False)),
+    ):
+        assert f"Not yet: {name};" in review(gradient_with(**mistake))
