@@ -1,6 +1,7 @@
 "Generated from nbs/24_smoothness.ipynb: change the notebook, then `make export`."
 from types import SimpleNamespace
 from vad_ssl.coherence import variance_mask
+from vad_ssl.consistency import l2_consistency
 from vad_ssl.exercise import Case
 from vad_ssl.exercise import Exercise
 import pytest
@@ -161,7 +162,64 @@ def test_constant_maps_give_no_nan():
 
 
 @pytest.fixture
-def setup_4(setup_1):
+def setup_4(setup_2, setup_3):
+    good = setup_2.good
+    shares = setup_3.shares
+    def faint(*shares):
+        "The walking square, in every frame fainter by its share."
+        return good * (1 - torch.tensor(shares).view(1, 1, 8, 1, 1))
+
+
+    steady, flicker = faint(*[0.4] * 8), faint(0, 0, 0.8, 0, 0, 0.8, 0, 0)
+
+
+    def charged(mask):
+        "What the flicker costs, over what the steady error costs, with the mask of view 1."
+        costs = [l2_consistency(x, good, mask(x)) for x in (flicker, steady)]
+        return (costs[0] / costs[1]).item()
+
+
+    masks = {
+        "none (Eq. 2)": lambda x, scaled: torch.ones_like(x),
+        "variance, 3 frames": lambda x, scaled: variance_mask(x, good, 3, scaled),
+        "variance, 5 frames": lambda x, scaled: variance_mask(x, good, 5, scaled),
+        "second derivative": lambda x, scaled: gradient_mask(x, scaled),
+    }
+    ratios = {
+        n: [charged(lambda x: m(x, scaled)) for scaled in (True, False)] for n, m in masks.items()
+    }
+    return SimpleNamespace(faint=faint, steady=steady, flicker=flicker, charged=charged, masks=masks, ratios=ratios)
+
+
+def test_the_two_errors_cost_the_same_without_a_mask_and_the_scaling_takes_the_flicker_s_weight_away(setup_4):
+    ratios = setup_4.ratios
+    equal, three, five, second = ratios.values()
+    assert equal == pytest.approx([1, 1], abs=1e-5)
+    assert three == pytest.approx([2.0, 3.2], abs=0.1)
+    assert five == pytest.approx([1.3, 2.1], abs=0.1)
+    assert second == pytest.approx([0.86, 4.3], abs=0.1)
+
+
+@pytest.fixture
+def setup_5():
+    def reached(mask, at=4):
+        "Frames, from 1, in which a mask changes when frame 5 does."
+        x = torch.rand(1, 1, 9, 3, 3, generator=torch.Generator().manual_seed(1))
+        y = x.clone()
+        y[:, :, at] = 1 - y[:, :, at]
+        moved = (mask(x, normalise=False) != mask(y, normalise=False)).amax((0, 1, 3, 4))
+        return (moved.nonzero().flatten() + 1).tolist()
+    return SimpleNamespace(reached=reached)
+
+
+def test_both_masks_look_two_frames_to_either_side(setup_5):
+    reached = setup_5.reached
+    assert reached(variance_mask) == [3, 4, 5, 6, 7]
+    assert reached(gradient_mask) == [3, 5, 7]
+
+
+@pytest.fixture
+def setup_6(setup_1):
     maps = setup_1.maps
     def pixel(*values):
         "One pixel over time, as a map."
@@ -203,9 +261,9 @@ def setup_4(setup_1):
     return SimpleNamespace(pixel=pixel, gradient_exercise=gradient_exercise)
 
 
-def test_the_check_of_the_gradient_mask_passes_it_and_explains_five_mistakes(setup_3, setup_4):
+def test_the_check_of_the_gradient_mask_passes_it_and_explains_five_mistakes(setup_3, setup_6):
     name = setup_3.name
-    gradient_exercise = setup_4.gradient_exercise
+    gradient_exercise = setup_6.gradient_exercise
     def central(x):
         (slope,) = torch.gradient(x, dim=2)
         return slope
