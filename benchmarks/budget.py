@@ -1,9 +1,9 @@
-"""The gradient of every term of the paper's objective, by part of the small detector, while it trains.
+"""The gradient of every term of the paper's objective, by part of the small detector, in training.
 
 python benchmarks/budget.py [--steps 300] [--every 30] [--out nbs/results/budget.csv]
 
-The paper's weights (lambda 0.1, 0.3, 0.7; gradient through both views), once from random weights and
-once from the packaged pretrained encoder. A row: start, step, term, part, norm of the gradient.
+The paper's weights (lambda 0.1, 0.3, 0.7; gradient through both views), once from random weights
+and once from the packaged pretrained encoder. A row: start, step, term, part, norm of the gradient.
 """
 
 import argparse

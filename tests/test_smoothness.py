@@ -164,6 +164,7 @@ def test_constant_maps_give_no_nan():
 @pytest.fixture
 def setup_4(setup_2, setup_3):
     good = setup_2.good
+    name = setup_3.name
     shares = setup_3.shares
     def faint(*shares):
         "The walking square, in every frame fainter by its share."
@@ -173,9 +174,9 @@ def setup_4(setup_2, setup_3):
     steady, flicker = faint(*[0.4] * 8), faint(0, 0, 0.8, 0, 0, 0.8, 0, 0)
 
 
-    def charged(mask):
-        "What the flicker costs, over what the steady error costs, with the mask of view 1."
-        costs = [l2_consistency(x, good, mask(x)) for x in (flicker, steady)]
+    def charged(mask, scaled):
+        "What the flicker costs, over what the steady error costs."
+        costs = [l2_consistency(x, good, mask(x, scaled)) for x in (flicker, steady)]
         return (costs[0] / costs[1]).item()
 
 
@@ -185,9 +186,7 @@ def setup_4(setup_2, setup_3):
         "variance, 5 frames": lambda x, scaled: variance_mask(x, good, 5, scaled),
         "second derivative": lambda x, scaled: gradient_mask(x, scaled),
     }
-    ratios = {
-        n: [charged(lambda x: m(x, scaled)) for scaled in (True, False)] for n, m in masks.items()
-    }
+    ratios = {name: [charged(mask, scaled) for scaled in (True, False)] for name, mask in masks.items()}
     return SimpleNamespace(faint=faint, steady=steady, flicker=flicker, charged=charged, masks=masks, ratios=ratios)
 
 
