@@ -1,4 +1,5 @@
 "Generated from nbs/25_objective.ipynb: change the notebook, then `make export`."
+from pathlib import Path
 from types import SimpleNamespace
 from vad_ssl.coherence import coherence_loss
 from vad_ssl.coherence import exp_rampup
@@ -13,6 +14,7 @@ from vad_ssl.smoothness import smoothness_loss
 from vad_ssl.views import invert
 from vad_ssl.views import strong_view
 from vad_ssl.views import weak_view
+import pandas as pd
 import pytest
 import torch
 
@@ -287,7 +289,31 @@ def test_a_new_method_is_one_function_and_one_row(setup_1, setup_2, setup_3):
 
 
 @pytest.fixture
-def setup_4(setup_1, setup_2, setup_3):
+def setup_4():
+    results = Path("results") if Path("results").exists() else Path("nbs/results")
+    budget = pd.read_csv(results / "budget.csv")
+    squares = budget.assign(norm=budget.norm**2).groupby(["start", "step", "term"]).norm.sum()
+    sizes = squares.pow(0.5).unstack()  # of the whole network
+    by_part = budget.pivot(index=["start", "step", "part"], columns="term", values="norm")
+    ratio = sizes["localisation"] / sizes["place consistency"]
+    part_ratio = (by_part["localisation"] / by_part["place consistency"]).unstack()
+    return SimpleNamespace(results=results, budget=budget, squares=squares, sizes=sizes, by_part=by_part, ratio=ratio, part_ratio=part_ratio)
+
+
+def test_the_paper_s_weight_leaves_the_place_term_a_share_of_less_than_two_percent_in_every_part(setup_4):
+    sizes = setup_4.sizes
+    ratio = setup_4.ratio
+    part_ratio = setup_4.part_ratio
+    assert ratio.min() > 70 and ratio.max() < 450
+    assert 150 < ratio.loc["random"].median() < 250 and 150 < ratio.loc["drawn"].median() < 250
+    assert part_ratio.min().min() > 20  # of every part, at every measurement
+    shares = sizes["place consistency"] / sizes[["localisation", "place consistency"]].sum(axis=1)
+    assert shares.median() < 0.01
+    assert 15 < 0.1 * ratio.median() < 25
+
+
+@pytest.fixture
+def setup_5(setup_1, setup_2, setup_3):
     lab = setup_1.lab
     unl = setup_1.unl
     model = setup_2.model
@@ -335,12 +361,12 @@ def setup_4(setup_1, setup_2, setup_3):
     return SimpleNamespace(asked=asked, labelled_terms=labelled_terms, step_exercise=step_exercise)
 
 
-def test_the_check_of_the_step_passes_it_and_explains_five_mistakes(setup_1, setup_2, setup_3, setup_4):
+def test_the_check_of_the_step_passes_it_and_explains_five_mistakes(setup_1, setup_2, setup_3, setup_5):
     lab = setup_1.lab
     unl = setup_1.unl
     model = setup_2.model
     progress = setup_3.progress
-    step_exercise = setup_4.step_exercise
+    step_exercise = setup_5.step_exercise
     def step_with(seen_by_place="all", lams=(0.03, 0.07), labels=False, needs=False, labelled=None):
         "The step with a choice of mistakes."
 
