@@ -1,0 +1,252 @@
+"Generated from nbs/95_cli.ipynb: change the notebook, then `make export`."
+from pathlib import Path
+from torch import nn
+from types import SimpleNamespace
+from vad_ssl.actors import draw_video
+from vad_ssl.actors import make_actors
+from vad_ssl.checkpoint import save_weights
+from vad_ssl.config import PRESETS
+from vad_ssl.config import Run
+from vad_ssl.config import settings
+from vad_ssl.video import write_video
+from vad_ssl.vos import small_vos
+import contextlib
+import io
+import numpy as np
+import os
+import pytest
+import re
+import subprocess
+import sys
+import tempfile
+
+from vad_ssl.cli import COMMANDS, _parsed, main, one_line
+
+
+def test_a_box_of_tyro_becomes_one_line():
+    box = """
+╭─ Unrecognized options ────╮
+│ Unrecognized options: --x │
+│ ───────────────────────── │
+│ Perhaps you meant:        │
+│     --lr FLOAT            │
+│         learning rate     │
+╰───────────────────────────╯"""
+    assert one_line(box) == "Unrecognized options: --x Perhaps you meant: --lr FLOAT"
+
+
+@pytest.fixture
+def setup_1():
+    def attempt(*words):
+        "Run the command in this process: exit status and what it printed on standard error."
+        import contextlib
+        import io
+
+        text = io.StringIO()
+        with contextlib.redirect_stderr(text), contextlib.redirect_stdout(io.StringIO()):
+            try:
+                status = main([str(w) for w in words])
+            except SystemExit as stop:
+                status = stop.code
+        return status, text.getvalue()
+
+
+    home = Path(tempfile.mkdtemp())
+    (home / "text.avi").write_text("this is not a video")
+    (home / "empty").mkdir()
+    write_video(home / "blink.avi", draw_video("Walk", np.random.default_rng(0), frames=3)[0]);
+    return SimpleNamespace(attempt=attempt, home=home)
+
+
+def test_help_lists_every_field_of_a_run_with_its_meaning_and_default():
+    import re
+
+    from vad_ssl.config import PRESETS, Run, settings
+
+    env = {**os.environ, "COLUMNS": "200"}
+    command = [sys.executable, "-m", "vad_ssl.cli", "train", "--help"]
+    shown = subprocess.run(command, capture_output=True, text=True, env=env).stdout
+    for name in settings(Run()):
+        line = re.search(rf"--(no-)?{name.replace('_', '-')}\b.*", shown)
+        assert line, name
+    for words in ("learning rate of Adam (default: 0.001)", "folder of a data set (see DATA.md)"):
+        assert words in " ".join(shown.split())
+    assert "Which videos there are, and who has labels." in shown
+
+
+def test_options_win_over_the_file_and_the_file_over_the_preset(setup_1):
+    attempt = setup_1.attempt
+    file = Path(tempfile.mkdtemp()) / "run.yaml"
+    file.write_text("preset: ucf101_24\nepochs: 7\nseed: 3\n")
+
+
+    def asked(*words):
+        "The run that options ask for."
+        return _parsed("train", [str(w) for w in words]).run
+
+
+    assert asked() == Run() and asked("--preset", "jhmdb21") == PRESETS["jhmdb21"]
+    assert asked("--task", "vos") == asked("--preset", "vos") == PRESETS["vos"]
+    run = asked("--config", file, "--seed", 5, "--no-hold", "--workers", 2)
+    assert (run.clip.size, run.training.epochs, run.seed) == ((224, 224), 7, 5)
+    assert (run.consistency.hold, run.machine.workers) == (False, 2)
+    assert asked("--preset", "ucf101_24", "--method", "mean-teacher").consistency.lam is None
+    file.write_text("epoch: 7\n")
+    status, text = attempt("train", "--config", file)
+    assert "run.yaml: no field 'epoch'; the nearest is 'epochs'" in text
+    assert status == 2 and text.count("\n") == 1
+
+
+def test_wrong_use_is_one_line_and_status_two(setup_1):
+    attempt = setup_1.attempt
+    home = setup_1.home
+    cases = {
+        "none.avi": ["predict", home / "none.avi", "--checkpoint", "m", "--out", home / "o"],
+        "text.avi": ["predict", home / "text.avi", "--checkpoint", "m", "--out", home / "o"],
+        "none.safetensors": ["evaluate", "--checkpoint", home / "none.safetensors"],
+        "empty": ["train", "--data", home / "empty", "--out", home / "o"],
+        "label_fraction=0": ["demo", "--label-fraction", "0"],
+        "labels=1.5": ["split", "--labels", "1.5"],
+        "label_fraction=-1": ["demo", "--label-fraction=-1"],
+        "COMMAND": [],
+        "fly": ["fly"],
+        "epochs=0": ["train", "--epochs", "0"],
+        "lam=nan": ["demo", "--lam", "nan"],
+        "'luck'": ["train", "--schedule", "luck"],
+        "--epochz": ["train", "--epochz", "3"],
+        "video": ["predict", "--out", home / "o"],
+        "study 'everything'": ["study", "everything"],
+        "give --checkpoint": ["evaluate"],
+        "cannot be written": ["demo", "--out", "/proc/nothing"],
+    }
+    for named, words in cases.items():
+        status, text = attempt(*words)
+        assert status == 2 and named in text, (words, text)
+        assert text.count("\n") == 1 and "Traceback" not in text, (words, text)
+
+
+def test_the_inspector_writes_a_page_and_refuses_what_it_cannot_read_in_one_line(setup_1):
+    attempt = setup_1.attempt
+    home = setup_1.home
+    assert attempt("inspect", home / "blink.avi", "--out", home / "pages" / "blink.html") == (0, "")
+    page = (home / "pages" / "blink.html").read_text()
+    assert "<canvas" not in page and "brightness" in page
+    for named, words in {
+        "none.avi": [home / "none.avi"],
+        "text.avi": [home / "text.avi", "--out", home / "p.html"],
+        "no frame 7": [home / "blink.avi", "--frame", "7"],
+        "'x'": [home / "blink.avi", "--frame", "x"],
+        "none.safetensors": [home / "blink.avi", "--checkpoint", home / "none.safetensors"],
+    }.items():
+        status, text = attempt("inspect", *words)
+        assert status == 2 and named in text and text.count("\n") == 1, text
+
+
+def test_every_command_has_help(setup_1):
+    attempt = setup_1.attempt
+    for command in COMMANDS:
+        assert attempt(command, "--help")[0] == 0
+    assert attempt("--help")[0] == 0
+
+
+def test_the_packaged_weights_say_how_they_were_made_and_a_place_for_new_ones_is_asked_for_first(setup_1):
+    attempt = setup_1.attempt
+    home = setup_1.home
+    assert attempt("weights", "drawn") == (0, "")
+    (home / "taken").write_text("in the way")
+    status, text = attempt("weights", "drawn", "--out", home / "taken" / "new.safetensors")
+    assert status == 2 and text.count("\n") == 1
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_any_work(setup_1):
+    attempt = setup_1.attempt
+    home = setup_1.home
+    (home / "file").write_text("in the way")
+    status, text = attempt("demo", "--out", home / "file" / "demo")
+    assert status == 2 and "file" in text and text.count("\n") == 1
+
+
+def test_a_data_set_is_checked_and_damage_is_found_and_left_out_of_the_manifest(setup_1):
+    attempt = setup_1.attempt
+    home = setup_1.home
+    from vad_ssl.actors import make_actors
+
+    root = make_actors(home / "checked", train=1, test=1, workers=1)
+    assert attempt("check-data", root)[0] == 0
+    victim = root / "videos" / "Walk" / "v_Walk_g02_c01.avi"
+    victim.write_bytes(victim.read_bytes()[:9000])
+    files = ["--out", home / "report.csv", "--fix-manifest", home / "good.csv"]
+    assert attempt("check-data", root, *files)[0] == 1
+    assert "v_Walk_g02_c01" in (home / "report.csv").read_text()
+    assert (home / "good.csv").read_text().count(",labelled,") == 7
+
+
+def test_a_split_is_written_as_a_manifest(setup_1):
+    attempt = setup_1.attempt
+    home = setup_1.home
+    from vad_ssl.actors import make_actors
+
+    root = make_actors(home / "actors", train=5, test=1, workers=1)
+    assert attempt("split", "--data", root, "--labels", "0.2", "--out", home / "split.csv") == (0, "")
+    assert (home / "split.csv").read_text().count(",labelled,") == 8
+
+
+def test_objects_are_drawn_scored_and_followed_and_the_wrong_checkpoint_is_named(setup_1):
+    attempt = setup_1.attempt
+    home = setup_1.home
+    from torch import nn
+
+    from vad_ssl.checkpoint import save_weights
+    from vad_ssl.vos import small_vos
+
+    assert attempt("data", "vos", "--out", home / "vos", "--train", "2", "--test", "1")[0] == 0
+    film = sorted((home / "vos" / "valid" / "JPEGImages").iterdir())[0]
+    mask = home / "vos" / "valid" / "Annotations" / film.name / "00000.png"
+    about = {"task": "vos", "network": "small", "width": 4, "size": [36, 48], "classes": [0, 1]}
+    save_weights(home / "vos.safetensors", small_vos(4), about)
+    save_weights(home / "old.safetensors", nn.Linear(1, 1), {"detector": "small", "classes": ["a"]})
+
+
+    def call(checkpoint, *mask):
+        out = ["--out", home / "p"]
+        return attempt("predict", film, "--checkpoint", home / checkpoint, *out, *mask)
+
+
+    assert call("vos.safetensors", "--mask", mask) == (0, "")
+    assert len(list((home / "p" / "Annotations" / film.name).glob("*.png"))) == 8
+    score = ["--checkpoint", home / "vos.safetensors", "--data", home / "vos", "--out", home / "s"]
+    assert attempt("evaluate", *score) == (0, "")
+    assert "J,F" in (home / "s" / "frames.csv").read_text().splitlines()[0]
+    for words, reason in (
+        (("vos.safetensors",), "with --mask"),
+        (("old.safetensors", "--mask", mask), "takes no --mask"),
+        (("vos.safetensors", "--mask", home / "none.png"), "no such mask"),
+    ):
+        status, text = call(*words)
+        assert status == 2 and reason in text and text.count("\n") == 1
+
+
+def test_the_installed_command_answers(setup_1):
+    home = setup_1.home
+    program = Path(sys.executable).parent / "vad-ssl"
+    words = ["predict", home / "text.avi", "--checkpoint", "m", "--out", home / "o"]
+    run = subprocess.run([program, *words], capture_output=True, text=True)
+    assert run.returncode == 2 and run.stderr.count("\n") == 1 and "text.avi" in run.stderr
+
+
+def test_importing_everything_pulls_in_neither_jupyter_nor_matplotlib():
+    code = """
+import importlib, pkgutil, sys, vad_ssl
+for module in pkgutil.iter_modules(vad_ssl.__path__):
+    importlib.import_module(f"vad_ssl.{module.name}")
+heavy = ("matplotlib", "seaborn", "IPython", "ipywidgets", "jupyterlab", "nbdev")
+print([name for name in heavy if name in sys.modules])
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stdout.strip() == "[]", run.stdout + run.stderr
+
+
+def test_the_help_of_a_light_command_loads_no_torch():
+    code = "import sys; from vad_ssl.cli import main; main(['--help']); print('torch' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stdout.strip().endswith("False"), run.stdout + run.stderr

@@ -1,0 +1,149 @@
+"Generated from nbs/80_config.ipynb: change the notebook, then `make export`."
+from dataclasses import fields
+from pathlib import Path
+from typing import Literal
+from typing import get_args
+from typing import get_origin
+from typing import get_type_hints
+import pytest
+import re
+import tempfile
+
+from vad_ssl.config import (
+    Machine,
+    PRESETS,
+    Run,
+    _Count,
+    _Share,
+    _sections,
+    fingerprint,
+    read_config,
+    record,
+    settings,
+    vary,
+    weight,
+    write_config,
+)
+
+
+def test_a_record_refuses_by_field():
+    @record
+    class Cake:
+        layers: _Count = 2
+        sugar: _Share = 0.5
+        icing: Literal["none", "lemon"] = "none"
+        candles: int | None = None
+
+
+    assert Cake(sugar=1, candles=3) == Cake(sugar=1.0, candles=3)
+    wrong = {"layers": 0, "sugar": float("nan"), "icing": "mint", "candles": "three"}
+    for name, value in wrong.items():
+        with pytest.raises(ValueError, match=f"{name}="):
+            Cake(**{name: value})
+    with pytest.raises(ValueError, match="layers=2.0: give a whole number"):
+        Cake(layers=2.0)
+
+
+def test_a_variant_keeps_the_rest_and_another_method_takes_its_own_weight():
+    run = vary(Run(), lr=3e-3, method="mean-teacher", strength=1.6)
+    assert (run.training.lr, run.clip.strength, run.method) == (3e-3, 1.6, "mean-teacher")
+    assert run.training.epochs == Run().training.epochs and vary(run, **settings(run)) == run
+    assert len(settings(run)) == len(fields(Run)) - 6 + sum(
+        len(fields(p)) for p in _sections(run).values()
+    )
+    paper = vary(Run(), method="semi-supervised", lam=0.1, warmup=0.0)
+    assert vary(paper, method="mean-teacher").consistency.lam is None
+    assert vary(paper, method="mean-teacher").consistency.warmup == 0.4
+    assert vary(paper, method="mean-teacher", lam=3.0).consistency.lam == 3
+    assert vary(paper, seed=1).consistency.lam == 0.1
+
+
+def test_a_run_that_could_not_be_trained_is_refused_by_field():
+    wrong = dict(
+        epochs=0,
+        steps=-1,
+        batch_unlabelled=0,
+        seed=-1,
+        lam=float("nan"),
+        architecture="foo",
+        clip_len=2.0,
+        hold=1,
+        root=3,
+        method="foo",
+    )
+    for name, value in wrong.items():
+        with pytest.raises(ValueError, match=f"{name}="):
+            vary(Run(), **{name: value})
+    with pytest.raises(ValueError, match="no field 'epoch'; the nearest is 'epochs'"):
+        vary(Run(), epoch=3)
+
+
+def test_the_presets_have_the_settings_of_the_paper():
+    p = PRESETS["ucf101_24"]
+    assert (p.clip.size, p.clip.clip_len, p.clip.stride) == ((224, 224), 8, 2)
+    assert (p.training.batch_labelled, p.training.batch_unlabelled) == (4, 4)
+    assert (p.training.lr, p.training.schedule, p.training.epochs) == (1e-4, "plateau", 100)
+    assert (p.consistency.lam, p.consistency.lam1, p.consistency.lam2) == (0.1, 0.3, 0.7)
+    trusted = [
+        PRESETS[k].consistency.trust * PRESETS[k].training.epochs for k in ("ucf101_24", "jhmdb21")
+    ]
+    assert [round(x, 6) for x in trusted] == [10, 10]
+    j = PRESETS["jhmdb21"]
+    assert (j.training.epochs, j.data.label_fraction) == (50, 0.3)
+    assert p.data.trimmed and not Run().data.trimmed
+
+
+def test_a_file_describes_a_run_and_every_preset_survives_being_written():
+    home = Path(tempfile.mkdtemp())
+    (home / "a.yaml").write_text("preset: jhmdb21\nlr: 1e-5\ntraining: {epochs: 3}\nhold: true\n")
+    assert read_config(home / "a.yaml") == vary(PRESETS["jhmdb21"], lr=1e-5, epochs=3, hold=True)
+    for run in (*PRESETS.values(), vary(Run(), root="a: b # c", lr=1e-7)):
+        write_config(home / "b.yaml", run)
+        assert read_config(home / "b.yaml") == run
+
+
+def test_a_wrong_file_is_answered_by_one_line_that_names_file_and_field_and_remedy():
+    file = Path(tempfile.mkdtemp()) / "run.yaml"
+    cases = {
+        "epoch: 3": "no field 'epoch'; the nearest is 'epochs'",
+        "epochs: ten": "epochs='ten': give a whole number",
+        "lr: fast": "lr='fast': give a number",
+        "hold: 1": "hold=1: give true or false",
+        "preset: ucf": "choose demo or",
+        "architecture: big": "choose 'small' or 'paper'",
+        "- 3": "give lines such as",
+        "a: [": "cannot be read as YAML",
+    }
+    for text, reason in cases.items():
+        file.write_text(text)
+        with pytest.raises(ValueError, match="run.yaml: .*" + re.escape(reason)) as caught:
+            read_config(file)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="none.yaml"):
+        read_config(file.with_name("none.yaml"))
+
+
+def test_the_fingerprint_changes_with_every_field_but_those_of_the_machine():
+    def other(name, value):
+        "Another value of a field."
+        hints = [
+            get_type_hints(type(r), include_extras=True) for r in (base, *_sections(base).values())
+        ]
+        kind = next(h[name] for h in hints if name in h)
+        if get_origin(kind) is Literal:
+            return next(c for c in get_args(kind) if c != value)
+        if isinstance(value, bool):
+            return not value
+        if isinstance(value, str):
+            return value + "other"
+        if isinstance(value, tuple):
+            return (7, 7)
+        return value / 2 if isinstance(value, float) and value else (value or 0) + 1
+
+
+    base = vary(Run(), method="semi-supervised")
+    runs = {name: vary(base, **{name: other(name, x)}) for name, x in settings(base).items()}
+    same = [name for name, run in runs.items() if fingerprint(run) == fingerprint(base)]
+    assert same == ["part", *(f.name for f in fields(Machine))]
+    assert len({fingerprint(run) for run in runs.values()}) == len(runs) - len(same) + 1
+    assert fingerprint(vary(base, lam=weight(base))) == fingerprint(base)  # said in two ways

@@ -1,0 +1,67 @@
+"Generated from nbs/65_detection.ipynb: change the notebook, then `make export`."
+from pathlib import Path
+from types import SimpleNamespace
+from vad_ssl.actors import make_actors
+from vad_ssl.data import read_data
+from vad_ssl.split import split_labelled
+from vad_ssl.split import write_manifest
+import pytest
+import tempfile
+
+from vad_ssl.detection import split_videos
+
+
+@pytest.fixture(scope="module")
+def setup_1():
+    root = make_actors(Path(tempfile.mkdtemp()) / "actors", train=5, test=1, workers=1)
+    train = [v for v in read_data(root) if v.split == "train"]
+
+
+    def parts(**how):
+        "Labelled, unlabelled and held videos for some settings."
+        usual = dict(manifest="", label_fraction=0.2, trimmed=False, extra="", unlabelled=0.0)
+        data = SimpleNamespace(**usual | {"validation": 0.0} | how)
+        return split_videos(data, 0, train)
+    return SimpleNamespace(root=root, train=train, parts=parts)
+
+
+def test_fewer_unlabelled_videos_and_further_ones(setup_1):
+    root = setup_1.root
+    parts = setup_1.parts
+    lab, everything, _ = parts()
+    _, few, _ = parts(unlabelled=2.0)
+    assert len(few) == 2 * len(lab) < len(everything)
+    assert {v.name for v in few} < {v.name for v in everything}
+    assert len({v.name.split("/")[0] for v in few}) > 3  # drawn from all classes
+    _, more, _ = parts(extra=str(root))
+    assert len(more) > len(everything) and all(v.label < 0 and not v.tubes for v in more)
+
+
+def test_trimmed_unlabelled_videos_begin_with_their_action_and_tell_nothing_else(setup_1):
+    train = setup_1.train
+    parts = setup_1.parts
+    _, as_they_are, _ = parts()
+    _, cut, _ = parts(trimmed=True)
+    begin = {v.name: min(t.start for t in v.tubes) for v in train}
+    assert [v.name for v in cut] == [v.name for v in as_they_are] and any(begin[v.name] for v in cut)
+    for v in cut:
+        assert v.offset == begin[v.name] and v.n_frames < 32 + 1 and v.label < 0 and not v.tubes
+
+
+def test_a_manifest_decides_the_split(setup_1):
+    train = setup_1.train
+    parts = setup_1.parts
+    labelled, unlabelled = split_labelled(train, 0.5, seed=7)
+    file = Path(tempfile.mkdtemp()) / "split.csv"
+    write_manifest(file, labelled[1:], unlabelled)  # one video is in neither part
+    lab, unl, held = parts(manifest=str(file))
+    assert [v.name for v in lab] == sorted(v.name for v in labelled[1:])
+    assert len(unl) == len(unlabelled) and all(not v.tubes for v in unl) and held == []
+
+
+def test_held_videos_are_taken_from_the_labelled_ones(setup_1):
+    train = setup_1.train
+    parts = setup_1.parts
+    lab, unl, held = ({v.name for v in part} for part in parts(label_fraction=0.8, validation=0.4))
+    assert lab and len(held) >= 8
+    assert len(lab | unl | held) == len(lab) + len(unl) + len(held) == len(train)

@@ -1,0 +1,161 @@
+"Generated from nbs/52_inspector.ipynb: change the notebook, then `make export`."
+from pathlib import Path
+from types import SimpleNamespace
+from vad_ssl.actors import draw_video
+from vad_ssl.detector import small_detector
+from vad_ssl.panels import look
+from vad_ssl.panels import mirror
+from vad_ssl.panels import panels
+from vad_ssl.panels import read_clip
+from vad_ssl.video import write_video
+import base64
+import json
+import numpy as np
+import pytest
+import re
+import tempfile
+import torch
+import zlib
+
+from vad_ssl.inspector import Inspector, _pack, live_notebook, read_page, serve, write_page
+
+
+@pytest.fixture(scope="module")
+def setup_1():
+    torch.manual_seed(0)
+    model = small_detector(3, width=8).train()
+    home = Path(tempfile.mkdtemp())
+    drawn, boxes = draw_video("Walk", np.random.default_rng(0), frames=24)
+    write_video(home / "walk.avi", drawn);
+    return SimpleNamespace(model=model, home=home, drawn=drawn, boxes=boxes)
+
+
+@pytest.fixture(scope="module")
+def setup_2():
+    def unpack(packed):
+        "What the browser does, in Python: flat numbers."
+        raw = zlib.decompress(base64.b64decode(packed["data"]))
+        high, low = np.frombuffer(raw, np.uint8).reshape(2, -1).astype(int)
+        return (256 * high + low) / 4095 * packed["top"]
+    return SimpleNamespace(unpack=unpack)
+
+
+def test_packing_loses_next_to_nothing(setup_2):
+    unpack = setup_2.unpack
+    x = np.random.default_rng(0).random((8, 20, 30)) * 0.25
+    np.testing.assert_allclose(unpack(_pack(x)).reshape(x.shape), x, atol=0.25 / 8190 * 1.001)
+    assert not unpack(_pack(np.zeros((2, 3)))).any()
+
+
+def test_a_page_gives_its_data_back(setup_1):
+    home = setup_1.home
+    data, title = read_page(write_page({"t": "</b>"}, home / "small.html", "a < b"))
+    assert (data, title) == ({"t": "</b>"}, "a < b")
+
+
+def test_a_detector_without_routing_shows_none(setup_1):
+    model = setup_1.model
+    film = torch.rand(3, 8, 24, 32)
+    plain = small_detector(3, width=8, routing="pooled")
+    steps = Inspector(film, {"routed": model, "pooled": plain}).data()["steps"]
+    assert steps[0]["routing"]["shape"] == [8, 3, 3, 4] and steps[1]["routing"] is None
+
+
+def test_the_live_notebook_is_one_valid_cell(setup_1):
+    home = setup_1.home
+    book = live_notebook(home / "walk.avi", frame=3)
+    compile(book["cells"][0]["source"], "cell", "exec")
+    assert book["cells"][0]["source"].endswith("walk.avi', None, frame=3)")
+    with pytest.raises(ValueError, match="no frame 99"):
+        serve(home / "walk.avi", frame=99)
+
+
+@pytest.fixture(scope="module")
+def setup_3():
+    def moving_square(b, size=32, seed=0):
+        "Noise with a bright square that moves to the right; the square is the action."
+        g = torch.Generator().manual_seed(seed)
+        clip = 0.5 * torch.rand(b, 3, 8, size, size, generator=g)
+        mask = torch.zeros(b, 1, 8, size, size)
+        for i in range(b):
+            top, left = (int(v) for v in torch.randint(2, size - 20, (2,), generator=g))
+            for k in range(8):
+                mask[i, :, k, top : top + 11, left + k : left + k + 11] = 1
+        return {"clip": (clip + 0.5 * mask).clamp(max=1), "mask": mask, "label": torch.arange(b) % 3}
+
+
+    test_clip = moving_square(1, seed=5000)
+    film, truth = test_clip["clip"][0], test_clip["mask"][0, 0].numpy()
+    return SimpleNamespace(moving_square=moving_square, test_clip=test_clip, film=film, truth=truth)
+
+
+def test_a_page_is_one_file_that_asks_nobody_for_anything(setup_1, setup_3):
+    model = setup_1.model
+    home = setup_1.home
+    film = setup_3.film
+    truth = setup_3.truth
+    page = Inspector(film, model, truth=truth, title="a < b").to_html(home / "page.html").read_text()
+    bare = re.sub(r"data:image/webp;base64,[A-Za-z0-9+/=]*", "", page)
+    asks = r"""(src|href)=|https?://|@import|fetch\(|import\("""
+    assert "a &lt; b" in page and not re.search(asks, bare)
+    assert page.count("</script>") == 2  # data cannot end the script early
+    data, title = read_page(home / "page.html")
+    assert title == "a < b" and write_page(data, home / "again.html", title).read_text() == page
+
+
+def test_the_page_holds_the_maps_of_the_detector(setup_1, setup_2, setup_3):
+    model = setup_1.model
+    unpack = setup_2.unpack
+    film = setup_3.film
+    truth = setup_3.truth
+    data = Inspector(film, {"a": model, "b": model}, truth=truth).data()
+    assert [step["name"] for step in data["steps"]] == ["a", "b"]
+    assert data["classes"] == ["class 1", "class 2", "class 3"]
+    seen = look(model, film)
+    loc1 = unpack(data["steps"][1]["loc1"]).reshape(8, 32, 32)
+    np.testing.assert_allclose(loc1, seen.loc1, atol=2e-4)
+    found = panels(Inspector(film).clip, seen.loc1, seen.loc2, window=3, normalise=False)
+    raw = found["variance mask, ring"]
+    ring = unpack(data["steps"][0]["masks"]["ring 3"]).reshape(8, 32, 32)
+    np.testing.assert_allclose(ring, raw, atol=2e-4 * raw.max())
+    assert json.loads(json.dumps(data))["t"] == 8
+
+
+def test_moving_the_frame_asks_the_detector_nothing(setup_1, setup_3):
+    model = setup_1.model
+    film = setup_3.film
+    calls = []
+    hook = model.register_forward_hook(lambda *_: calls.append(1))
+    live = Inspector(film, model).widget(frame=2)
+    assert len(calls) == 1 and live.frame == 2  # both views in one pass
+    live.frame, live.ramp = 5, 0.5
+    assert len(calls) == 1
+    hook.remove()
+
+
+def test_arrays_alone_a_file_alone_and_a_second_view_of_ones_own(setup_1, setup_3):
+    model = setup_1.model
+    home = setup_1.home
+    drawn = setup_1.drawn
+    film = setup_3.film
+    truth = setup_3.truth
+    alone = Inspector(drawn[:8])
+    assert alone.stand_in == "brightness" and "enters the loss" not in alone.panels()
+    given = Inspector(film, truth, second_view=truth * 0.5)
+    assert given.stand_in == "" and given.panels()["squared difference"].max() == pytest.approx(0.25)
+    assert Inspector(film, truth=truth).stand_in == "truth"
+    assert Inspector(home / "walk.avi").numbers == read_clip(home / "walk.avi")[2]
+    shifted = Inspector(film, model, second_view=mirror(1, 32)._replace(by=torch.tensor([[0, 9]])))
+    assert not next(iter(shifted.looks.values())).valid.all()
+
+
+def test_what_does_not_fit_is_named(setup_1, setup_3):
+    model = setup_1.model
+    home = setup_1.home
+    film = setup_3.film
+    with pytest.raises(
+        ValueError, match=r"truth: shape \(8, 3, 3\), but the clip has \(t, h, w\) = \(8, 32, 32\)"
+    ):
+        Inspector(film, model, truth=np.zeros((8, 3, 3)))
+    with pytest.raises(ValueError, match="no such checkpoint"):
+        Inspector(film, home / "none.safetensors")

@@ -1,0 +1,153 @@
+"Generated from nbs/45_predict.ipynb: change the notebook, then `make export`."
+from pathlib import Path
+from torch import nn
+from types import SimpleNamespace
+from vad_ssl.actors import draw_video
+from vad_ssl.checkpoint import save_weights
+from vad_ssl.detector import Detection
+from vad_ssl.detector import small_detector
+from vad_ssl.files import VideoError
+from vad_ssl.video import probe
+from vad_ssl.video import write_video
+from vad_ssl.window import window
+import numpy as np
+import pandas as pd
+import pytest
+import tempfile
+import torch
+
+from vad_ssl.predict import (
+    Sight,
+    build,
+    frame_table,
+    load_detector,
+    localise,
+    localise_file,
+    overlay,
+    predict,
+    sight,
+)
+
+
+def test_a_sight_is_what_a_checkpoint_says():
+    assert sight(dict(frames=4, stride=1, size=[56, 64], short=60)) == Sight(4, 1, (56, 64), 60)
+    assert sight(dict(frames=8, stride=2)) == Sight()
+
+
+@pytest.fixture(scope="module")
+def setup_1():
+    torch.manual_seed(0)
+    model = small_detector(8, width=8)
+    video_frames, video_tubes = draw_video("Jump", np.random.default_rng(2), frames=20)
+    frames = torch.from_numpy(video_frames).permute(3, 0, 1, 2)
+    return SimpleNamespace(model=model, video_frames=video_frames, video_tubes=video_tubes, frames=frames)
+
+
+def test_every_frame_is_predicted_once_and_in_its_own_place(setup_1):
+    frames = setup_1.frames
+    class Echo(nn.Module):
+        "Pretends that the red channel is the localisation."
+
+        def __init__(self):
+            super().__init__()
+            self.unused = nn.Parameter(torch.zeros(1))
+
+        def forward(self, clips):
+            return Detection(torch.logit(clips[:, :1], eps=1e-6), clips.mean((2, 3, 4)), None)
+
+
+    probs, scores = localise(Echo(), frames)
+    assert probs.shape == (20, 60, 80) and scores.shape == (4, 3)
+    torch.testing.assert_close(probs, frames[0] / 255, atol=1e-5, rtol=0)
+
+
+def test_the_answer_does_not_depend_on_the_batch_size(setup_1):
+    model = setup_1.model
+    frames = setup_1.frames
+    one, many = (localise(model, frames, batch=n) for n in (1, 7))
+    torch.testing.assert_close(one, many, atol=1e-5, rtol=0)
+
+
+def test_prediction_leaves_the_model_as_it_was(setup_1):
+    model = setup_1.model
+    frames = setup_1.frames
+    model.train()
+    localise(model, frames)
+    assert model.training and all(p.grad is None for p in model.parameters())
+
+
+def test_a_detector_comes_back_from_its_file(setup_1):
+    model = setup_1.model
+    frames = setup_1.frames
+    path = Path(tempfile.mkdtemp()) / "model.safetensors"
+    about = dict(detector="small", width=8, classes=list("abcdefgh"), size=[56, 56], short=60)
+    about |= dict(frames=8, stride=2)
+    save_weights(path, model, about)
+    again, read_about = load_detector(path)
+    assert read_about == about and not again.training
+    assert torch.equal(localise(again, frames)[0], localise(model, frames)[0])
+    for key, value in build(about).state_dict().items():
+        assert value.shape == model.state_dict()[key].shape
+
+
+def test_weights_of_something_else_are_refused_in_one_line():
+    path = Path(tempfile.mkdtemp()) / "other.safetensors"
+    save_weights(path, nn.Linear(2, 2), dict(detector="small", classes=["a"]))
+    with pytest.raises(ValueError, match="other.safetensors: does not describe") as caught:
+        load_detector(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_blocks_do_not_change_the_answer(setup_1):
+    model = setup_1.model
+    video_frames = setup_1.video_frames
+    path = Path(tempfile.mkdtemp()) / "jump.avi"
+    write_video(path, video_frames)
+    one, four = (localise_file(model, path, Sight(short=60), blocks=n) for n in (1, 4))
+    assert one[0].shape == (20, 60, 80)
+    torch.testing.assert_close(one, four, atol=1e-5, rtol=0)
+
+
+def test_a_video_shorter_than_a_clip_is_refused_by_name(setup_1):
+    model = setup_1.model
+    video_frames = setup_1.video_frames
+    path = Path(tempfile.mkdtemp()) / "blink.avi"
+    write_video(path, video_frames[:3])
+    with pytest.raises(VideoError, match="blink.avi: only 3 frames"):
+        localise_file(model, path, Sight(short=60))
+
+
+def test_the_overlay_tints_the_foreground_only():
+    picture = np.full((1, 8, 8, 3), 100, np.uint8)
+    probs = np.zeros((1, 8, 8))
+    probs[0, 2:7, 2:7] = 1
+    tinted = overlay(picture, probs)
+    assert (tinted[0, 0, 0] == 100).all()
+    assert tinted[0, 4, 4].tolist() == [162, 116, 60]  # 0.6 * 100 + 0.4 * (255, 140, 0)
+
+
+def test_the_box_of_a_frame_in_source_pixels():
+    probs = torch.zeros(2, 30, 40)
+    probs[0, 10:20, 5:15] = 0.9
+    table = frame_table(probs, window((60, 80), short=30))
+    assert table.iloc[0, :5].tolist() == [0, 10, 20, 29, 39]  # pixels 5..14 are source pixels 10..29
+    assert table.iloc[1, 1:5].tolist() == [-1] * 4
+    np.testing.assert_allclose(table[["area", "confidence"]], [[100 / 1200, 0.9], [0, 0]], rtol=1e-6)
+
+
+def test_predict_writes_everything_it_promises(setup_1):
+    model = setup_1.model
+    video_frames = setup_1.video_frames
+    home = Path(tempfile.mkdtemp())
+    write_video(home / "jump.avi", video_frames)
+    names = [f"action {k}" for k in range(8)]
+    about = dict(detector="small", width=8, classes=names, frames=8, stride=2, short=40)
+    save_weights(home / "model.safetensors", model, about)
+    classes = predict(home / "jump.avi", home / "model.safetensors", home / "out")
+    written = {p.name for p in (home / "out").iterdir()}
+    assert written == {"overlay.mp4", "masks", "frames.csv", "detections.csv", "classes.csv"}
+    assert probe(home / "out" / "overlay.mp4").frames == 20
+    assert len(list((home / "out" / "masks").iterdir())) == 20
+    table = pd.read_csv(home / "out" / "frames.csv")
+    assert len(table) == 20 and table.x2.max() < 80 and table.y2.max() < 60
+    assert classes.score.is_monotonic_decreasing and set(classes.action) == set(names)

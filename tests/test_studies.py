@@ -1,0 +1,68 @@
+"Generated from nbs/82_studies.ipynb: change the notebook, then `make export`."
+from pathlib import Path
+from types import SimpleNamespace
+from vad_ssl import studies
+from vad_ssl.actors import make_actors
+from vad_ssl.config import Run
+from vad_ssl.config import Run as Imported
+from vad_ssl.config import vary
+import pandas as pd
+import pytest
+import tempfile
+
+from vad_ssl.studies import STUDIES, file_name, grid, study
+
+
+def test_every_row_of_every_study_is_a_run_that_could_be_trained():
+    for name, study in STUDIES.items():
+        if study.draws:
+            continue
+        runs = [run for _, run in grid(name, [0, 1], vary(study.base, root="somewhere"))]
+        assert len(set(runs)) == len(runs) == 2 * len(study.yours or study.rows)
+    shares = {run.data.label_fraction for _, run in grid("labels", [0], vary(Run(), root="my"))}
+    assert shares == {0.05, 0.1, 0.15, 0.2, 1.0}
+    assert dict(grid("controls", [0], vary(Run(), epochs=3)))["twice the steps"].training.epochs == 6
+    with pytest.raises(ValueError, match="choose consistency, comparison"):
+        grid("everything", [0])
+    with pytest.raises(ValueError, match="--extra"):
+        grid("extra", [0], vary(Run(), root="somewhere"))
+
+
+def test_results_from_scratch_and_pretrained_have_files_of_their_own():
+    assert file_name("comparison", Run()) == "comparison"
+    assert file_name("comparison", vary(Run(), weights="drawn")) == "comparison-drawn"
+
+
+@pytest.fixture(scope="module")
+def setup_1():
+    data = make_actors(Path(tempfile.mkdtemp()) / "actors", train=5, test=1, workers=1)
+    small = dict(width=8, batch_labelled=2, batch_unlabelled=2, epochs=1, steps=1)
+    tiny = vary(Run(), root=str(data), **small)
+    out = Path(tempfile.mkdtemp())
+    scores = study("unlabelled", out, seeds=1, base=tiny, bar=False)
+    return SimpleNamespace(data=data, small=small, tiny=tiny, out=out, scores=scores)
+
+
+def test_a_study_has_one_row_a_run_and_a_second_call_trains_nothing(setup_1):
+    tiny = setup_1.tiny
+    out = setup_1.out
+    scores = setup_1.scores
+    assert scores.row.tolist() == ["supervised", "1x", "2x", "3x", "all"] and scores.run.nunique() == 5
+    before = {p: p.stat().st_mtime_ns for p in out.glob("runs/*/*") if p.is_file()}
+    again = study("unlabelled", out, seeds=1, base=tiny, bar=False)
+    pd.testing.assert_frame_equal(again, scores)
+    with pytest.raises(ValueError, match="seeds=0, jobs=1: give at least 1"):
+        study("controls", out, seeds=0)
+    assert {p: p.stat().st_mtime_ns for p in out.glob("runs/*/*") if p.is_file()} == before
+
+
+def test_runs_side_by_side_give_the_same_table(setup_1):
+    data = setup_1.data
+    small = setup_1.small
+    scores = setup_1.scores
+    from vad_ssl import studies  # processes of their own import the package, they do not know this page
+    from vad_ssl.config import Run as Imported
+
+    base = studies.vary(Imported(), root=str(data), **small)
+    both = studies.study("unlabelled", Path(tempfile.mkdtemp()), 1, base, jobs=2, bar=False)
+    pd.testing.assert_frame_equal(both.drop(columns="seconds"), scores.drop(columns="seconds"))

@@ -1,0 +1,75 @@
+"Generated from nbs/83_tables.ipynb: change the notebook, then `make export`."
+from pathlib import Path
+from types import SimpleNamespace
+from vad_ssl.config import PRESETS
+from vad_ssl.config import vary
+from vad_ssl.objects import make_objects
+from vad_ssl.studies import study
+import matplotlib
+import pandas as pd
+import pytest
+import tempfile
+
+from vad_ssl.tables import _telling, details, figure, metric_name, paired, table
+
+
+@pytest.fixture
+def setup_1():
+    toy = pd.DataFrame(
+        {"row": ["a"] * 3 + ["b"] * 3, "seed": [0, 1, 2] * 2, "score": [30, 40, 35, 38, 50, 47]}
+    )
+    return SimpleNamespace(toy=toy)
+
+
+def test_the_interval_worked_by_hand(setup_1):
+    toy = setup_1.toy
+    b = paired(toy, "score", "a").loc["b"]
+    assert (b["mean"], b.n, b.gain, b.positive) == (45, 3, 10, 3)
+    assert (b.low, b.high) == pytest.approx((10 - 4.9683, 10 + 4.9683), abs=1e-3)
+    assert paired(toy, "score", "a").loc["a", "gain"] == 0
+
+
+def test_the_table_says_mean_spread_gain_and_interval(setup_1):
+    toy = setup_1.toy
+    text = table(toy, ("score",)).loc["b"]
+    names = toy.row.replace({"a": "supervised", "b": "CC"})
+    with_study = table(toy.assign(study="consistency", row=names), ("score",))
+    assert metric_name("strict_v_map_50") == "strict v-mAP@0.5"
+    assert with_study.loc["CC", "paper: f"] == 65.0 and "paper: f" not in table(toy, ("score",))
+    assert text["score"] == "45.0 ± 6.2" and text["gain in s"] == "+10.0 [+5.0, +15.0], 3 of 3"
+
+
+def test_the_figure_has_a_panel_a_metric_and_a_dot_a_run():
+    import matplotlib
+
+    matplotlib.use("agg")
+    made = pd.DataFrame({"row": list("aabb"), "seed": [0, 1, 0, 1], "x": range(4), "y": range(4)})
+    fig = figure(made, ("x", "y"))
+    dots = sum(len(line.get_xdata()) for line in fig.axes[0].lines)
+    assert len(fig.axes) == 2 and dots >= len(made)
+
+
+@pytest.fixture(scope="module")
+def setup_2():
+    root = make_objects(Path(tempfile.mkdtemp()) / "objects", train=4, valid=1)
+    small = dict(width=4, batch_labelled=2, batch_unlabelled=2, epochs=2, steps=1)
+    tiny = vary(PRESETS["vos"], root=str(root), **small)
+    out = Path(tempfile.mkdtemp())
+    creatures = study("vos", out, 1, tiny, bar=False)
+    return SimpleNamespace(root=root, small=small, tiny=tiny, out=out, creatures=creatures)
+
+
+def test_details_are_those_of_the_rows_and_the_picked_objects_follow_the_rule(setup_2):
+    out = setup_2.out
+    creatures = setup_2.creatures
+    lines = details(creatures, out)
+    assert set(lines.row) == set(creatures.row) and {"video", "object", "J", "F"} <= set(lines.columns)
+    first = lines[(lines.row == creatures.row[0])]
+    mean = first.groupby(["video", "object"])[["J", "F"]].mean()
+    assert len(mean) == creatures.objects[0]
+    picks = _telling(lines)
+    assert [caption.split(":")[0] for caption in picks] == [
+        "gains most",
+        "loses most",
+        "followed worst",
+    ]
