@@ -195,23 +195,28 @@ def test_a_constant_disagreement_weighs_nothing_in_the_middle_of_a_clip(setup_2,
 
 @pytest.fixture
 def setup_4():
-    def shared_mask(view1, view2, frames=5):
-        "Variance of both views' values in one window: ours, not in the paper."
+    shared_mask = partial(variance_mask, normalise=False, shared=True)
+
+
+    def by_parts(view1, view2, frames=5):
+        "The mean of the views' own variances, and the variance between their means."
         own = (variance_mask(v, None, frames, normalise=False) for v in (view1, view2))
         half = frames // 2
         windows = [range(max(k - half, 0), min(k + half + 1, view1.shape[2])) for k in range(8)]
         gaps = [(view1 - view2)[:, :, list(w)].mean(2) / 2 for w in windows]
         return sum(own) / 2 + torch.stack(gaps, 2) ** 2
-    return SimpleNamespace(shared_mask=shared_mask)
+    return SimpleNamespace(shared_mask=shared_mask, by_parts=by_parts)
 
 
 def test_the_shared_window_is_one_variance_over_all_its_values_and_sees_a_disagreement_in_every_frame(setup_1, setup_3, setup_4):
     g = setup_1.g
     disagreement = setup_3.disagreement
     shared_mask = setup_4.shared_mask
+    by_parts = setup_4.by_parts
     a, b = torch.rand(2, 1, 1, 8, 3, 3, generator=g)
     together = variance(torch.cat([a[:, :, 1:6], b[:, :, 1:6]], 2), 2)  # frames 2 to 6
     torch.testing.assert_close(shared_mask(a, b)[:, :, 3], together)
+    torch.testing.assert_close(shared_mask(a, b), by_parts(a, b))
     torch.testing.assert_close(disagreement(shared_mask), torch.full((8,), 0.25))
     torch.testing.assert_close(shared_mask(a, a), variance_mask(a, None, normalise=False))
 
