@@ -1,5 +1,7 @@
 "Generated from nbs/13_capsule.ipynb: change the notebook, then `make export`."
 from types import SimpleNamespace
+from vad_ssl.exercise import Case
+from vad_ssl.exercise import Exercise
 import pytest
 import torch
 
@@ -260,3 +262,84 @@ def test_taking_turns_changes_neither_the_results_nor_the_gradients(setup_4):
         for other in results[1:]:
             for x, y in zip(results[0], other):
                 torch.testing.assert_close(x, y, atol=1e-4, rtol=1e-4)
+
+
+@pytest.fixture
+def setup_5(setup_1):
+    votes = setup_1.votes
+    present = setup_1.present
+    even = torch.full((1, 3, 2), 0.5)
+    half_there = torch.tensor([[1.0, 1.0, 0.5]])
+
+
+    def one_round(votes, r, a, tau=1.0):
+        "A round from the chapter's own steps."
+        mu, var, _, dist = m_step(votes, r.log(), a)
+        return mu, e_step(dist, var, torch.zeros(mu.shape[:2]), tau).exp()
+
+
+    round_exercise = Exercise(
+        Case(
+            "the mean of A by hand",
+            lambda f: f(votes, even, present)[0][0, 0],
+            [0.4, 1 / 3],
+            "a parent's mean is weighted by the shares, and its weights sum to 1 over the children",
+        ),
+        Case(
+            "a child that is half there",
+            lambda f: f(votes, even, half_there)[0][0, 0],
+            [0.68, 0.2],
+            "it counts half: the weights are r times a; (1 + 1.2 - 0.5) / 2.5 = 0.68",
+        ),
+        Case(
+            "the shares of each child together",
+            lambda f: f(votes, even, present)[1].sum(2),
+            torch.ones(1, 3),
+            "each child divides itself among the parents: the softmax runs over parents, axis 2",
+        ),
+        Case(
+            "who goes where",
+            lambda f: f(votes, even, present)[1],
+            one_round(votes, even, present)[1],
+            "besides the misfit, (v - mu)^2 / (2 var), a Gaussian pays for its width, log(var) / 2",
+        ),
+        Case(
+            "the same at temperature 2",
+            lambda f: f(votes, even, present, 2.0)[1],
+            one_round(votes, even, present, 2.0)[1],
+            "the temperature divides the log-likelihood",
+        ),
+    )
+    return SimpleNamespace(even=even, half_there=half_there, one_round=one_round, round_exercise=round_exercise)
+
+
+def test_the_check_of_a_round_of_em_passes_it_and_explains_five_mistakes(setup_1, setup_5):
+    votes = setup_1.votes
+    one_round = setup_5.one_round
+    round_exercise = setup_5.round_exercise
+    def round_with(share=True, presence=True, over=2, width=True, tempered=True):
+        "A round of EM with a choice of mistakes."
+
+        def f(votes, r, a, tau=1.0):
+            w = (r * a[..., None] if presence else r)[..., None]
+            w = w / w.sum(1, keepdim=True) if share else w
+            mu = (w * votes).sum(1, keepdim=True)
+            var = (w * (votes - mu) ** 2).sum(1, keepdim=True) + 1e-4
+            fit = (votes - mu) ** 2 / (2 * var) + (var.log() / 2 if width else 0)
+            fit = fit.sum(-1) / (tau if tempered else 1)
+            return mu[:, 0], (-fit).softmax(over)
+
+        return f
+
+
+    review = round_exercise.review
+    for right in (one_round, round_with()):
+        assert review(right).startswith("All 5 right")
+    for name, mistake in (
+        ("the mean of A by hand", dict(share=False)),
+        ("a child that is half there", dict(presence=False)),
+        ("the shares of each child together", dict(over=1)),
+        ("who goes where", dict(width=False)),
+        ("the same at temperature 2", dict(tempered=False)),
+    ):
+        assert f"Not yet: {name};" in review(round_with(**mistake))

@@ -2,6 +2,8 @@
 from functools import partial
 from types import SimpleNamespace
 from vad_ssl.consistency import l2_consistency
+from vad_ssl.exercise import Case
+from vad_ssl.exercise import Exercise
 import numpy as np
 import pytest
 import torch
@@ -193,23 +195,28 @@ def test_a_constant_disagreement_weighs_nothing_in_the_middle_of_a_clip(setup_2,
 
 @pytest.fixture
 def setup_4():
-    def shared_mask(view1, view2, frames=5):
-        "Variance of both views' values in one window: ours, not in the paper."
+    shared_mask = partial(variance_mask, normalise=False, shared=True)
+
+
+    def by_parts(view1, view2, frames=5):
+        "The mean of the views' own variances, and the variance between their means."
         own = (variance_mask(v, None, frames, normalise=False) for v in (view1, view2))
         half = frames // 2
         windows = [range(max(k - half, 0), min(k + half + 1, view1.shape[2])) for k in range(8)]
         gaps = [(view1 - view2)[:, :, list(w)].mean(2) / 2 for w in windows]
         return sum(own) / 2 + torch.stack(gaps, 2) ** 2
-    return SimpleNamespace(shared_mask=shared_mask)
+    return SimpleNamespace(shared_mask=shared_mask, by_parts=by_parts)
 
 
 def test_the_shared_window_is_one_variance_over_all_its_values_and_sees_a_disagreement_in_every_frame(setup_1, setup_3, setup_4):
     g = setup_1.g
     disagreement = setup_3.disagreement
     shared_mask = setup_4.shared_mask
+    by_parts = setup_4.by_parts
     a, b = torch.rand(2, 1, 1, 8, 3, 3, generator=g)
     together = variance(torch.cat([a[:, :, 1:6], b[:, :, 1:6]], 2), 2)  # frames 2 to 6
     torch.testing.assert_close(shared_mask(a, b)[:, :, 3], together)
+    torch.testing.assert_close(shared_mask(a, b), by_parts(a, b))
     torch.testing.assert_close(disagreement(shared_mask), torch.full((8,), 0.25))
     torch.testing.assert_close(shared_mask(a, a), variance_mask(a, None, normalise=False))
 
@@ -263,3 +270,103 @@ def test_constant_maps_give_no_nan():
         loss = coherence_loss(a, a.detach().clone(), 0.7)
         loss.backward()
         assert loss == 0 and a.grad.isfinite().all()
+
+
+@pytest.fixture
+def setup_5(setup_1):
+    one = setup_1.one
+    two = setup_1.two
+    still = torch.ones(2, 1, 8, 2, 2)
+    unequal = [x * torch.tensor([1, 0.5, 1]).view(3, 1, 1, 1, 1) for x in (one, two)]
+    arriving = torch.tensor([0.0, 0, 0, 1, 1]).view(1, 1, 5, 1, 1)
+    mask_exercise = Exercise(
+        Case(
+            "one pixel, 0 0 0 1 1, in the middle",
+            lambda f: f(arriving, normalise=False)[0, 0, 2].flatten(),
+            [0.24],
+            "Eq. 4 divides by n, not by n - 1",
+        ),
+        Case(
+            "its first and last frame",
+            lambda f: f(arriving, normalise=False)[0, 0, [0, 4]].flatten(),
+            [0, 2 / 9],
+            "at the end of a clip alone the window is cut: only frames that exist",
+        ),
+        Case(
+            "two views that always disagree",
+            lambda f: f(still[:1], 0 * still[:1], normalise=False)[0, 0, :, 0, 0],
+            [0.24, 0.2, 0.08, 0, 0, 0.08, 0.2, 0.24],
+            "a frame is on the ring twice, once a view: take the mean of both",
+        ),
+        Case(
+            "two views that differ",
+            lambda f: f(one, two, 3, normalise=False),
+            variance_mask(one, two, 3, normalise=False),
+            "behind view 1, view 2 runs backwards, without its first and last frame",
+        ),
+        Case(
+            "clips that waver differently, scaled",
+            lambda f: f(*unequal),
+            variance_mask(*unequal),
+            "every clip is scaled to [0, 1] on its own",
+        ),
+        Case(
+            "a clip that never changes, scaled",
+            lambda f: f(still, still),
+            0 * still,
+            "the span is 0: divide by 1 there",
+        ),
+        Case(
+            "the gradient",
+            lambda f: f(one.clone().requires_grad_(), two).requires_grad,
+            False,
+            "a mask is a weight: `detach` the maps",
+        ),
+    )
+    return SimpleNamespace(still=still, unequal=unequal, arriving=arriving, mask_exercise=mask_exercise)
+
+
+def test_the_check_of_the_variance_mask_passes_it_and_explains_seven_mistakes(setup_2, setup_5):
+    right = setup_2.right
+    mask_exercise = setup_5.mask_exercise
+    def mask_with(ddof=0, cut=True, both=True, reverse=True, each=True, span=True, fixed=True):
+        "The variance mask with a choice of mistakes."
+
+        def f(view1, view2=None, frames=5, normalise=True):
+            maps, t, half = view1, view1.shape[2], frames // 2
+            if view2 is not None:
+                inner = view2[:, :, 1:-1]
+                maps = torch.cat([view1, inner.flip(2) if reverse else inner], 2)
+            maps = maps.detach() if fixed else maps
+            n = maps.shape[2]
+            places = [range(k - half, k + half + 1) for k in range(n)]
+            if view2 is None and cut:
+                places = [[k for k in window if 0 <= k < n] for window in places]
+            around = [maps[:, :, [k % n for k in window]] for window in places]
+            mask = torch.stack([x.var(2, correction=ddof) for x in around], 2)
+            if view2 is not None and both:
+                mask = (mask + mask.flip(2).roll(1, 2)) / 2
+            mask = mask[:, :, :t]
+            if not normalise:
+                return mask
+            dims = (1, 2, 3, 4) if each else (0, 1, 2, 3, 4)
+            low = mask.amin(dims, keepdim=True)
+            wide = mask.amax(dims, keepdim=True) - low
+            return (mask - low) / (torch.where(wide > 0, wide, 1) if span else wide)
+
+        return f
+
+
+    review = mask_exercise.review
+    for right in (variance_mask, mask_with()):
+        assert review(right).startswith("All 7 right")
+    for name, mistake in (
+        ("one pixel, 0 0 0 1 1, in the middle", dict(ddof=1)),
+        ("its first and last frame", dict(cut=False)),
+        ("two views that always disagree", dict(both=False)),
+        ("two views that differ", dict(reverse=False)),
+        ("clips that waver differently, scaled", dict(each=False)),
+        ("a clip that never changes, scaled", dict(span=False)),
+        ("the gradient", dict(fixed=False)),
+    ):
+        assert f"Not yet: {name};" in review(mask_with(**mistake))

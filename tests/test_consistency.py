@@ -1,6 +1,9 @@
 "Generated from nbs/22_consistency.ipynb: change the notebook, then `make export`."
+from functools import partial
 from types import SimpleNamespace
 from vad_ssl.detector import small_detector
+from vad_ssl.exercise import Case
+from vad_ssl.exercise import Exercise
 from vad_ssl.views import invert
 from vad_ssl.views import random_view
 import math
@@ -180,3 +183,103 @@ def test_on_probabilities_confident_pixels_are_left_in_peace():
         l2_consistency(z.sigmoid(), (z.detach() - 1).sigmoid()).backward()
         pull[z0] = z.grad.abs().item()
     assert pull[0.5] > 1e5 * pull[8.0]
+
+
+@pytest.fixture
+def setup_4(setup_2):
+    feat1 = setup_2.feat1
+    feat2 = setup_2.feat2
+    far = 1e4 * torch.eye(4)
+    jsd_exercise = Exercise(
+        Case(
+            "features 1 2 and 11 12",
+            lambda f: f(torch.tensor([[1.0, 2.0]]), torch.tensor([[11.0, 12.0]])),
+            0.0,
+            "features are no probabilities; a softmax makes these two equal",
+        ),
+        Case(
+            "certain against torn, by hand",
+            lambda f: f(torch.tensor([[100.0, 0.0]]), torch.tensor([[0.0, 0.0]])),
+            math.log(4 / 3) / 2 + (math.log(2 / 3) + math.log(2)) / 4,
+            "both are compared with their middle m, and each half counts half",
+        ),
+        Case(
+            "many places",
+            lambda f: f(feat1, feat2),
+            js_divergence(feat1, feat2),
+            "the distribution lies along the last axis; over all others take the mean",
+        ),
+        Case(
+            "certain and opposite",
+            lambda f: f(far, far.roll(1, 0)),
+            math.log(2),
+            "0 * log 0 is no number: stay in log space, `log_softmax` and `logaddexp`",
+        ),
+    )
+    return SimpleNamespace(far=far, jsd_exercise=jsd_exercise)
+
+
+def test_the_check_of_the_divergence_passes_it_and_explains_four_mistakes(setup_2, setup_4):
+    feat1 = setup_2.feat1
+    feat2 = setup_2.feat2
+    jsd_exercise = setup_4.jsd_exercise
+    def plain_jsd(feat1, feat2, softmax=True, middle=True, reduce=torch.mean):
+        "The formula as printed, with a choice of mistakes."
+        p, q = (x.softmax(-1) if softmax else x for x in (feat1, feat2))
+        m = (p + q) / 2 if middle else q
+        return reduce((p * (p / m).log() + q * (q / m).log()).sum(-1) / 2)
+
+
+    review = jsd_exercise.review
+    assert review(js_divergence).startswith("All 4 right")
+    for name, mistake in (
+        ("features 1 2 and 11 12", partial(plain_jsd, softmax=False)),
+        ("certain against torn, by hand", partial(plain_jsd, middle=False)),
+        ("many places", partial(plain_jsd, reduce=torch.sum)),
+        ("certain and opposite", plain_jsd),
+    ):
+        assert f"Not yet: {name};" in review(mistake)
+    assert "got nan" in review(plain_jsd)
+
+
+@pytest.fixture
+def setup_5():
+    pixels = torch.tensor([0.9, 0.2]).view(1, 1, 1, 1, 2), torch.tensor([0.5, 0.2]).view(1, 1, 1, 1, 2)
+    weights = torch.tensor([0.5, 1.0]).view(1, 1, 1, 1, 2)
+
+
+    def pulls(f):
+        "Gradients on both views of the first pixel."
+        views = [x.clone().requires_grad_() for x in pixels]
+        f(*views).backward()
+        return [0.0 if x.grad is None else x.grad.flatten()[0].item() for x in views]
+
+
+    l2_exercise = Exercise(
+        Case("two pixels by hand", lambda f: f(*pixels), 0.08, "squares, then the mean of all pixels"),
+        Case(
+            "a weight a pixel",
+            lambda f: f(*pixels, weights),
+            0.04,
+            "weights multiply; they do not divide again: a mask that is nearly 0 makes a small loss",
+        ),
+        Case("the pull on both views", pulls, [0.4, -0.4], "neither view is held fixed here"),
+    )
+    return SimpleNamespace(pixels=pixels, weights=weights, pulls=pulls, l2_exercise=l2_exercise)
+
+
+def test_the_check_of_the_squared_error_passes_it_and_explains_three_mistakes(setup_5):
+    l2_exercise = setup_5.l2_exercise
+    def average(loc1, loc2, mask=None):
+        mask = torch.ones_like(loc1) if mask is None else mask
+        return (mask * (loc1 - loc2) ** 2).sum() / mask.sum()
+
+
+    review = l2_exercise.review
+    assert review(l2_consistency).startswith("All 3 right")
+    for name, mistake in (
+        ("two pixels by hand", lambda a, b, mask=1: (mask * (a - b).abs()).mean()),
+        ("a weight a pixel", average),
+        ("the pull on both views", lambda a, b, mask=None: l2_consistency(a, b.detach(), mask)),
+    ):
+        assert f"Not yet: {name};" in review(mistake)

@@ -238,7 +238,8 @@ def setup_3():
     return SimpleNamespace(places=places, real=real)
 
 
-def test_the_real_annotations_counts_widened_boxes_time_and_memory(setup_3):
+def test_the_real_annotations_counts_widened_boxes_time_and_memory(setup_1, setup_3):
+    tube = setup_1.tube
     real = setup_3.real
     if real is None:
         pytest.skip("the UCF101-24 annotations are not present")
@@ -255,9 +256,17 @@ def test_the_real_annotations_counts_widened_boxes_time_and_memory(setup_3):
     assert all(t.start + len(t.boxes) <= v.n_frames for v in videos for t in v.tubes)
     assert peak < 200e6 and seconds < 30  # tracing slows it down several times
     trimmed = ucf101_24(real, trimmed=True)
-    assert (
-        0.7 < sum(v.n_frames for v in trimmed) / sum(v.n_frames for v in videos) < 0.9
-    )  # the paper: almost 78%
+    assert sum(v.n_frames for v in trimmed) / sum(v.n_frames for v in videos) == pytest.approx(
+        0.885, abs=5e-4
+    )
+    acting = [np.zeros(v.n_frames, bool) for v in videos]
+    for frames, v in zip(acting, videos):
+        for tube in v.tubes:
+            frames[tube.start : tube.start + len(tube.boxes)] = True
+    assert np.concatenate(acting).mean() == pytest.approx(0.863, abs=5e-4)
+    assert np.mean([frames.mean() for frames in acting]) == pytest.approx(0.828, abs=5e-4)
+    alone = [len(tube.boxes) / v.n_frames for v in videos for tube in v.tubes]
+    assert np.mean(alone) == pytest.approx(0.699, abs=5e-4)
 
 
 def test_frames_and_truth_fit_trimmed_or_not_from_file_or_memory(setup_2):

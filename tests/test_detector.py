@@ -1,7 +1,10 @@
 "Generated from nbs/14_detector.ipynb: change the notebook, then `make export`."
+from pathlib import Path
 from torch import nn
 from types import SimpleNamespace
 from vad_ssl.inception import I3D
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
@@ -254,3 +257,47 @@ def test_a_step_of_the_paper_s_detector_gives_finite_gradients_everywhere(setup_
     (out.logits.square().mean() + (out.activations * torch.randn(24)).sum()).backward()
     for name, p in net.named_parameters():
         assert p.grad is not None and p.grad.isfinite().all(), name
+
+
+@pytest.fixture
+def setup_3():
+    results = Path("results") if Path("results").exists() else Path("nbs/results")
+    clips_seen = pd.read_csv(results / "capsules.csv")
+    pictures = dict(np.load(results / "capsules.npz"))  # of the first clip of every class, in 0 .. 255
+    actions = sorted(clips_seen.action.unique())
+    true = clips_seen.action.map(actions.index).to_numpy()
+    scores_seen = clips_seen[[f"score {a}" for a in actions]].to_numpy()
+    overlaps = clips_seen[[f"IoU {a}" for a in actions]].to_numpy()  # decoded through each pose
+    return SimpleNamespace(results=results, clips_seen=clips_seen, pictures=pictures, actions=actions, true=true, scores_seen=scores_seen, overlaps=overlaps)
+
+
+@pytest.fixture
+def setup_4(setup_3):
+    true = setup_3.true
+    scores_seen = setup_3.scores_seen
+    overlaps = setup_3.overlaps
+    own = overlaps[np.arange(len(true)), true]
+    other = (overlaps.sum(1) - own) / 7
+    right_names = (scores_seen.argmax(1) == true).mean()
+    return SimpleNamespace(own=own, other=other, right_names=right_names)
+
+
+def test_the_pose_of_the_true_class_finds_the_place_best_and_approach_and_squat_are_named_least(setup_3, setup_4):
+    actions = setup_3.actions
+    true = setup_3.true
+    scores_seen = setup_3.scores_seen
+    overlaps = setup_3.overlaps
+    own = setup_4.own
+    other = setup_4.other
+    right_names = setup_4.right_names
+    assert 0.75 < right_names < 0.8
+    assert own.mean() - other.mean() > 0.1 and (own > other).mean() > 0.9
+    for k in range(8):
+        assert overlaps[true == k].mean(0).argmax() == k
+    hits = {a: (scores_seen.argmax(1) == true)[true == k].sum() for k, a in enumerate(actions)}
+    assert sorted(hits, key=hits.get)[:2] == ["Squat", "Approach"]
+    mistaken = [len(set(scores_seen[true == actions.index(a)].argmax(1))) - 1 for a in hits]
+    assert [mistaken[actions.index(a)] for a in ("Squat", "Approach")] == [6, 5]
+    jump, wave, approach = (actions.index(a) for a in ("Jump", "Wave", "Approach"))
+    for clip, pose, share in ((jump, wave, 0.63), (wave, approach, 0.15)):
+        assert overlaps[true == clip].mean(0)[pose] == pytest.approx(share, abs=0.01)

@@ -1,5 +1,7 @@
 "Generated from nbs/21_losses.ipynb: change the notebook, then `make export`."
 from types import SimpleNamespace
+from vad_ssl.exercise import Case
+from vad_ssl.exercise import Exercise
 import numpy as np
 import pytest
 import torch
@@ -152,3 +154,62 @@ def test_bfloat16_works_and_the_gradient_reaches_every_pixel(setup_2):
 def test_a_mask_of_another_shape_is_refused():
     with pytest.raises(ValueError, match="one mask a map"):
         dice_loss(torch.zeros(2, 1, 8, 4, 4), torch.zeros(2, 8, 4, 4))
+
+
+@pytest.fixture
+def setup_4():
+    first = torch.tensor([0])
+    spread_exercise = Exercise(
+        Case(
+            "a lead of exactly the margin",
+            lambda f: f(torch.tensor([[0.6, 0.4, 0.4]]), first, 0.2),
+            0.0,
+            "the true class is no rival of its own: leave it out of the sum",
+        ),
+        Case(
+            "a lead beyond the margin",
+            lambda f: f(torch.eye(3)[:1], first, 0.9),
+            0.0,
+            "who leads by more than m pays nothing: `max(..., 0)`",
+        ),
+        Case(
+            "one clip by hand",
+            lambda f: f(torch.tensor([[0.6, 0.5, 0.1]]), first, 0.2),
+            0.01,
+            "squares, summed over the rivals",
+        ),
+        Case(
+            "two clips",
+            lambda f: f(torch.tensor([[0.6, 0.5, 0.1], [0.5, 0.6, 0.1]]), torch.tensor([0, 0]), 0.2),
+            0.05,
+            "the sum over the rivals, but the mean over the clips: (0.01 + 0.09) / 2",
+        ),
+    )
+    return SimpleNamespace(first=first, spread_exercise=spread_exercise)
+
+
+def test_the_check_of_the_spread_loss_passes_it_and_explains_four_mistakes(setup_4):
+    spread_exercise = setup_4.spread_exercise
+    def spread_with(rivals_only=True, clamp=True, over_classes=torch.sum, over_clips=torch.mean):
+        "The spread loss with a choice of mistakes."
+
+        def f(activations, target, margin):
+            charge = margin - (activations.gather(1, target[:, None]) - activations)
+            charge = (charge.clamp(min=0) if clamp else charge) ** 2
+            if rivals_only:
+                charge = charge.scatter(1, target[:, None], 0)
+            return over_clips(over_classes(charge, 1))
+
+        return f
+
+
+    review = spread_exercise.review
+    for right in (spread_loss, spread_with()):
+        assert review(right).startswith("All 4 right")
+    for name, mistake in (
+        ("a lead of exactly the margin", spread_with(rivals_only=False)),
+        ("a lead beyond the margin", spread_with(clamp=False)),
+        ("one clip by hand", spread_with(over_classes=torch.mean)),
+        ("two clips", spread_with(over_clips=torch.sum)),
+    ):
+        assert f"Not yet: {name};" in review(mistake)

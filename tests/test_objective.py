@@ -1,9 +1,12 @@
 "Generated from nbs/25_objective.ipynb: change the notebook, then `make export`."
+from pathlib import Path
 from types import SimpleNamespace
 from vad_ssl.coherence import coherence_loss
 from vad_ssl.coherence import exp_rampup
 from vad_ssl.consistency import l2_consistency
 from vad_ssl.detector import small_detector
+from vad_ssl.exercise import Case
+from vad_ssl.exercise import Exercise
 from vad_ssl.losses import growing_margin
 from vad_ssl.losses import localisation_loss
 from vad_ssl.losses import spread_loss
@@ -11,6 +14,7 @@ from vad_ssl.smoothness import smoothness_loss
 from vad_ssl.views import invert
 from vad_ssl.views import strong_view
 from vad_ssl.views import weak_view
+import pandas as pd
 import pytest
 import torch
 
@@ -182,7 +186,7 @@ def test_an_unknown_attention_names_the_choices(setup_1, setup_2, setup_3):
     unl = setup_1.unl
     model = setup_2.model
     progress = setup_3.progress
-    with pytest.raises(ValueError, match="none, variance, gradient, both"):
+    with pytest.raises(ValueError, match="none, variance, gradient, both, shared"):
         semi_supervised_step(model, lab, unl, progress, attention="hope")
 
 
@@ -201,6 +205,7 @@ def test_both_attentions_together_are_half_of_each(setup_1, setup_2, setup_3):
     half = (place(attention="variance") + place(attention="gradient")) / 2
     assert place(attention="both") == pytest.approx(half, rel=1e-5)
     assert place(attention="variance", cyclic=False) != place(attention="variance")
+    assert place(attention="shared") != place(attention="variance")
 
 
 def test_the_place_consistency_is_the_coherence_and_the_smoothness_loss(setup_1, setup_2, setup_3):
@@ -282,3 +287,113 @@ def test_a_new_method_is_one_function_and_one_row(setup_1, setup_2, setup_3):
         losses = method.step(model, lab, unl, progress, lam=method.weight, **options)
         assert sum(losses.values()).isfinite()
         assert (len(losses) > 2) == method.unlabelled
+
+
+@pytest.fixture
+def setup_4():
+    results = Path("results") if Path("results").exists() else Path("nbs/results")
+    budget = pd.read_csv(results / "budget.csv")
+    squares = budget.assign(norm=budget.norm**2).groupby(["start", "step", "term"]).norm.sum()
+    sizes = squares.pow(0.5).unstack()  # of the whole network
+    by_part = budget.pivot(index=["start", "step", "part"], columns="term", values="norm")
+    ratio = sizes["localisation"] / sizes["place consistency"]
+    part_ratio = (by_part["localisation"] / by_part["place consistency"]).unstack()
+    return SimpleNamespace(results=results, budget=budget, squares=squares, sizes=sizes, by_part=by_part, ratio=ratio, part_ratio=part_ratio)
+
+
+def test_the_paper_s_weight_leaves_the_place_term_a_share_of_less_than_two_percent_in_every_part(setup_4):
+    sizes = setup_4.sizes
+    ratio = setup_4.ratio
+    part_ratio = setup_4.part_ratio
+    assert ratio.min() > 70 and ratio.max() < 450
+    assert 150 < ratio.loc["random"].median() < 250 and 150 < ratio.loc["drawn"].median() < 250
+    assert part_ratio.min().min() > 20  # of every part, at every measurement
+    shares = sizes["place consistency"] / sizes[["localisation", "place consistency"]].sum(axis=1)
+    assert shares.median() < 0.01
+    assert 15 < 0.1 * ratio.median() < 25
+
+
+@pytest.fixture
+def setup_5(setup_1, setup_2, setup_3):
+    lab = setup_1.lab
+    unl = setup_1.unl
+    model = setup_2.model
+    progress = setup_3.progress
+    def asked(step, *names, unl=unl, lam=1.0):
+        "Some terms of a step with fixed views, over `lam`."
+        torch.manual_seed(0)
+        losses = step(model, lab, unl, progress)
+        return torch.stack([losses[name] for name in names]) / lam
+
+
+    labelled_terms = "spread", "localisation"
+    step_exercise = Exercise(
+        Case(
+            "the names",
+            lambda f: list(f(model, lab, unl, progress)),
+            ["spread", "localisation", "class consistency", "place consistency"],
+            "four terms; of `unl` nothing but `unl['clip']` may be read",
+        ),
+        Case(
+            "the labelled terms",
+            lambda f: asked(f, *labelled_terms),
+            asked(semi_supervised_step, *labelled_terms),
+            "`see` all clips once; the first `len(lab['label'])` of them are the labelled ones",
+        ),
+        Case(
+            "the place term, over 0.07",
+            lambda f: asked(f, "place consistency", lam=0.07),
+            asked(semi_supervised_step, "place consistency", lam=0.07),
+            "lambda times lambda_2, and over *all* clips, the labelled ones, too",
+        ),
+        Case(
+            "the class term, over 0.03",
+            lambda f: asked(f, "class consistency", lam=0.03),
+            asked(semi_supervised_step, "class consistency", lam=0.03),
+            "lambda times lambda_1: Eq. 8 stands inside Eq. 9",
+        ),
+        Case(
+            "no unlabelled clips",
+            lambda f: asked(f, *labelled_terms, unl=None),
+            asked(semi_supervised_step, *labelled_terms, unl=None),
+            "`join(lab, None)` gives the labelled clips alone",
+        ),
+    )
+    return SimpleNamespace(asked=asked, labelled_terms=labelled_terms, step_exercise=step_exercise)
+
+
+def test_the_check_of_the_step_passes_it_and_explains_five_mistakes(setup_1, setup_2, setup_3, setup_5):
+    lab = setup_1.lab
+    unl = setup_1.unl
+    model = setup_2.model
+    progress = setup_3.progress
+    step_exercise = setup_5.step_exercise
+    def step_with(seen_by_place="all", lams=(0.03, 0.07), labels=False, needs=False, labelled=None):
+        "The step with a choice of mistakes."
+
+        def f(model, lab, unl, progress):
+            if labels:
+                unl["label"]
+            clips = join(lab, {"clip": unl["clip"]} if needs else unl)
+            seen = see(model, *clips, progress)
+            n = len(lab["label"])
+            part = seen if seen_by_place == "all" else some_of(seen, slice(n, None))
+            const = consistency_losses(part, progress)
+            names = "class consistency", "place consistency"
+            truth = labelled_losses(some_of(seen, labelled) if labelled else seen, lab, progress)
+            return truth | {name: lam * const[name] for name, lam in zip(names, lams)}
+
+        return f
+
+
+    review = step_exercise.review
+    for right in (semi_supervised_step, step_with()):
+        assert review(right).startswith("All 5 right")
+    for name, mistake in (
+        ("the names", dict(labels=True)),
+        ("the labelled terms", dict(labelled=slice(2, 4))),
+        ("the place term, over 0.07", dict(seen_by_place="unlabelled")),
+        ("the class term, over 0.03", dict(lams=(0.3, 0.07))),
+        ("no unlabelled clips", dict(needs=True)),
+    ):
+        assert f"Not yet: {name};" in review(step_with(**mistake))

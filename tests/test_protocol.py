@@ -4,6 +4,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from pathlib import Path
 from types import SimpleNamespace
+from vad_ssl.exercise import Case
+from vad_ssl.exercise import Exercise
 from vad_ssl.video import eval_clips
 import json
 import numpy as np
@@ -235,6 +237,92 @@ def test_strict_credits_the_right_class_only(setup_5):
     assert summarise(records).f_map[10] == 1 and summarise(records).accuracy == 0.5
     np.testing.assert_array_equal(summarise(records, strict=True).v_ap[:, 10], [0.5, 1, 0])
     np.testing.assert_array_equal(confusion(records, 3), [[1, 1, 0], [0, 1, 0], [1, 0, 0]])
+
+
+@pytest.fixture(scope="module")
+def setup_6(setup_1):
+    paint = setup_1.paint
+    A = setup_1.A
+    SHIFTED = setup_1.SHIFTED
+    one_truth = paint([A], [0, 1], 3)  # 192 of 192 pixels, 128 of 256, and nobody there
+    one_prob = (paint([A], [0, 2], 3) | paint([SHIFTED], [1], 3)) * 0.9
+    exact, missed = paint([A], [0], 1), paint([[0, 0, 3, 3]], [0], 1)
+    protocol_exercise = Exercise(
+        Case(
+            "a frame without an actor, at 0.4",
+            lambda f: f([one_prob], [one_truth], [0], 0.4),
+            (1.0, 1.0),
+            "frames without truth are not looked at, whatever fires there",
+        ),
+        Case(
+            "an overlap of exactly 0.5, at 0.5",
+            lambda f: f([one_prob], [one_truth], [0], 0.5),
+            (1.0, 1.0),
+            "to reach the threshold is a hit: `>=`",
+        ),
+        Case(
+            "the overlap of a video, at 0.73",
+            lambda f: f([one_prob], [one_truth], [0], 0.73),
+            (0.5, 0.0),
+            "the sum of intersections over the sum of unions: 320 / 448, not the mean overlap 0.75",
+        ),
+        Case(
+            "a probability of exactly a half",
+            lambda f: f([exact * 0.5], [exact], [0], 0.5),
+            (1.0, 1.0),
+            "foreground begins at 0.5: `>=` once more",
+        ),
+        Case(
+            "two classes of different size",
+            lambda f: f([exact, exact, exact, missed], [exact] * 4, [0, 0, 0, 1], 0.5),
+            (0.5, 0.5),
+            "the rate of every class first, then the plain mean over the classes",
+        ),
+    )
+    return SimpleNamespace(one_truth=one_truth, one_prob=one_prob, exact=exact, missed=missed, protocol_exercise=protocol_exercise)
+
+
+def test_the_check_of_the_protocol_passes_it_and_explains_five_mistakes(setup_6):
+    protocol_exercise = setup_6.protocol_exercise
+    def whole(probs, truths, labels, threshold):
+        "The chapter's own in the form of the exercise."
+        s = capsule_protocol(probs, truths, labels, thresholds=[threshold])
+        return s.f_map[0], s.v_map[0]
+
+
+    def protocol_with(empty=False, reach=np.greater_equal, sums=True, on=0.5, classes=True):
+        "The protocol with a choice of mistakes."
+
+        def f(probs, truths, labels, threshold):
+            rates = []
+            for label in sorted(set(labels)) if classes else [None]:
+                frames, videos = [], []
+                for prob, truth, own in zip(probs, truths, labels):
+                    if label not in (None, own):
+                        continue
+                    shown = truth.any((1, 2)) | empty
+                    pred, true = prob[shown] >= on, truth[shown]
+                    inter, union = (pred & true).sum((1, 2)), (pred | true).sum((1, 2))
+                    frames.extend(reach(inter / union, threshold))
+                    whole = inter.sum() / union.sum() if sums else (inter / union).mean()
+                    videos.append(reach(whole, threshold))
+                rates.append((np.mean(frames), np.mean(videos)))
+            return tuple(np.mean(rates, 0))
+
+        return f
+
+
+    review = protocol_exercise.review
+    for right in (whole, protocol_with()):
+        assert review(right).startswith("All 5 right")
+    for name, mistake in (
+        ("a frame without an actor, at 0.4", dict(empty=True)),
+        ("an overlap of exactly 0.5, at 0.5", dict(reach=np.greater)),
+        ("the overlap of a video, at 0.73", dict(sums=False)),
+        ("a probability of exactly a half", dict(on=0.51)),
+        ("two classes of different size", dict(classes=False)),
+    ):
+        assert f"Not yet: {name};" in review(protocol_with(**mistake))
 
 
 def test_the_solutions_of_the_exercises_hold(setup_1):

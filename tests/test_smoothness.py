@@ -1,6 +1,9 @@
 "Generated from nbs/24_smoothness.ipynb: change the notebook, then `make export`."
 from types import SimpleNamespace
 from vad_ssl.coherence import variance_mask
+from vad_ssl.consistency import l2_consistency
+from vad_ssl.exercise import Case
+from vad_ssl.exercise import Exercise
 import pytest
 import torch
 
@@ -156,3 +159,140 @@ def test_constant_maps_give_no_nan():
     loss = smoothness_loss(a, torch.zeros_like(a))
     loss.backward()
     assert loss == 0 and not a.grad.any()
+
+
+@pytest.fixture
+def setup_4(setup_2, setup_3):
+    good = setup_2.good
+    name = setup_3.name
+    shares = setup_3.shares
+    def faint(*shares):
+        "The walking square, in every frame fainter by its share."
+        return good * (1 - torch.tensor(shares).view(1, 1, 8, 1, 1))
+
+
+    steady, flicker = faint(*[0.4] * 8), faint(0, 0, 0.8, 0, 0, 0.8, 0, 0)
+
+
+    def charged(mask, scaled):
+        "What the flicker costs, over what the steady error costs."
+        costs = [l2_consistency(x, good, mask(x, scaled)) for x in (flicker, steady)]
+        return (costs[0] / costs[1]).item()
+
+
+    masks = {
+        "none (Eq. 2)": lambda x, scaled: torch.ones_like(x),
+        "variance, 3 frames": lambda x, scaled: variance_mask(x, good, 3, scaled),
+        "variance, 5 frames": lambda x, scaled: variance_mask(x, good, 5, scaled),
+        "second derivative": lambda x, scaled: gradient_mask(x, scaled),
+    }
+    ratios = {name: [charged(mask, scaled) for scaled in (True, False)] for name, mask in masks.items()}
+    return SimpleNamespace(faint=faint, steady=steady, flicker=flicker, charged=charged, masks=masks, ratios=ratios)
+
+
+def test_the_two_errors_cost_the_same_without_a_mask_and_the_scaling_takes_the_flicker_s_weight_away(setup_4):
+    ratios = setup_4.ratios
+    equal, three, five, second = ratios.values()
+    assert equal == pytest.approx([1, 1], abs=1e-5)
+    assert three == pytest.approx([2.0, 3.2], abs=0.1)
+    assert five == pytest.approx([1.3, 2.1], abs=0.1)
+    assert second == pytest.approx([0.86, 4.3], abs=0.1)
+
+
+@pytest.fixture
+def setup_5():
+    def reached(mask, at=4):
+        "Frames, from 1, in which a mask changes when frame 5 does."
+        x = torch.rand(1, 1, 9, 3, 3, generator=torch.Generator().manual_seed(1))
+        y = x.clone()
+        y[:, :, at] = 1 - y[:, :, at]
+        moved = (mask(x, normalise=False) != mask(y, normalise=False)).amax((0, 1, 3, 4))
+        return (moved.nonzero().flatten() + 1).tolist()
+    return SimpleNamespace(reached=reached)
+
+
+def test_both_masks_look_two_frames_to_either_side(setup_5):
+    reached = setup_5.reached
+    assert reached(variance_mask) == [3, 4, 5, 6, 7]
+    assert reached(gradient_mask) == [3, 5, 7]
+
+
+@pytest.fixture
+def setup_6(setup_1):
+    maps = setup_1.maps
+    def pixel(*values):
+        "One pixel over time, as a map."
+        return torch.tensor(values).view(1, 1, -1, 1, 1)
+
+
+    gradient_exercise = Exercise(
+        Case(
+            "a steady rise",
+            lambda f: f(pixel(0.0, 0.125, 0.25, 0.375, 0.5), False).flatten(),
+            [0.0] * 5,
+            "the *second* derivative; at the ends, the difference to the only neighbour",
+        ),
+        Case(
+            "no weight below zero",
+            lambda f: f(pixel(0.0, 0, 0, 1, 0, 0, 0), False).min(),
+            0.0,
+            "the size of the second derivative, without its sign",
+        ),
+        Case(
+            "a flash by hand",
+            lambda f: f(pixel(0.0, 0, 0, 1, 0, 0, 0), False).flatten(),
+            [0, 0.25, 0, 0.5, 0, 0.25, 0],
+            "central differences, (next - last) / 2, applied twice: they look at t - 2 and t + 2",
+        ),
+        Case(
+            "two clips, scaled",
+            lambda f: f(maps * torch.tensor([1, 0.5]).view(2, 1, 1, 1, 1)),
+            gradient_mask(maps),
+            "every clip is scaled to [0, 1] on its own",
+        ),
+        Case(
+            "the gradient",
+            lambda f: f(maps.clone().requires_grad_()).requires_grad,
+            False,
+            "a mask is a weight: `detach` the maps",
+        ),
+    )
+    return SimpleNamespace(pixel=pixel, gradient_exercise=gradient_exercise)
+
+
+def test_the_check_of_the_gradient_mask_passes_it_and_explains_five_mistakes(setup_3, setup_6):
+    name = setup_3.name
+    gradient_exercise = setup_6.gradient_exercise
+    def central(x):
+        (slope,) = torch.gradient(x, dim=2)
+        return slope
+
+
+    def compact(x):
+        inner = x[:, :, 2:] - 2 * x[:, :, 1:-1] + x[:, :, :-2]
+        return torch.nn.functional.pad(inner, (0, 0, 0, 0, 1, 1))
+
+
+    def gradient_with(curve=lambda x: central(central(x)), size=torch.abs, each=True, fixed=True):
+        "The gradient mask with a choice of mistakes."
+
+        def f(probs, normalise=True):
+            mask = size(curve(probs.detach() if fixed else probs))
+            scale = mask.amax((1, 2, 3, 4), keepdim=True) if each else mask.max()
+            low = mask.amin((1, 2, 3, 4), keepdim=True) if each else mask.min()
+            return (mask - low) / (scale - low) if normalise else mask
+
+        return f
+
+
+    review = gradient_exercise.review
+    for right in (gradient_mask, gradient_with()):
+        assert review(right).startswith("All 5 right")
+    for name, mistake in (
+        ("a steady rise", dict(curve=central)),
+        ("no weight below zero", dict(size=torch.clone)),
+        ("a flash by hand", dict(curve=compact)),
+        ("two clips, scaled", dict(each=False)),
+        ("the gradient", dict(fixed=False)),
+    ):
+        assert f"Not yet: {name};" in review(gradient_with(**mistake))

@@ -122,7 +122,7 @@ def supervised_step(
     return labelled_losses(seen, lab, progress)
 
 # %% ../nbs/25_objective.ipynb #5aad9759
-ATTENTIONS = ("none", "variance", "gradient", "both")
+ATTENTIONS = ("none", "variance", "gradient", "both", "shared")
 
 
 def place_weights(
@@ -139,8 +139,9 @@ def place_weights(
     if attention not in ATTENTIONS:
         raise ValueError(f"attention={attention!r}: choose {', '.join(ATTENTIONS)}")
     weights = [valid] if attention == "none" else []
-    if attention in ("variance", "both"):
-        mask = coherence_weight(loc1, loc2, ramp, valid, window, cyclic, normalise)
+    if attention in ("variance", "both", "shared"):
+        shared = attention == "shared"
+        mask = coherence_weight(loc1, loc2, ramp, valid, window, cyclic, normalise, shared)
         weights.append(mask)
     if attention in ("gradient", "both"):
         weights.append(gradient_mask(loc1, normalise) * valid)
