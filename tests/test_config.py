@@ -14,6 +14,7 @@ from vad_ssl.config import (
     PRESETS,
     Run,
     _Count,
+    _LATER,
     _Share,
     _sections,
     fingerprint,
@@ -147,3 +148,10 @@ def test_the_fingerprint_changes_with_every_field_but_those_of_the_machine():
     assert same == ["part", *(f.name for f in fields(Machine))]
     assert len({fingerprint(run) for run in runs.values()}) == len(runs) - len(same) + 1
     assert fingerprint(vary(base, lam=weight(base))) == fingerprint(base)  # said in two ways
+
+
+def test_runs_from_before_a_field_was_added_keep_their_names():
+    assert fingerprint(Run()) == "023fa69aee"
+    assert fingerprint(vary(Run(), method="mean-teacher", strength=1.6, seed=3)) == "f75af70039"
+    assert fingerprint(PRESETS["ucf101_24"]) == "0c21a0ac9f"
+    assert _LATER.keys() <= settings(Run()).keys()

@@ -325,7 +325,7 @@ def test_a_teacher_is_followed_before_each_update_given_to_the_step_and_found_ag
 
 
     def both(folder, die_at=0):
-        model, teacher = OneNumber(), OneNumber()
+        model, teacher = OneNumber(), OneNumber().requires_grad_(False)
         how = dict(lr=0.05, bar=False, teacher=teacher, follow=follow)
         fit(model, taught(die_at), Batches(), 3, folder, **how)
         return model.level.item(), teacher.level.item()
@@ -337,6 +337,52 @@ def test_a_teacher_is_followed_before_each_update_given_to_the_step_and_found_ag
     with pytest.raises(Killed):
         both(folder, die_at=7)
     assert both(folder) == whole
+
+
+def test_what_of_a_teacher_requires_a_gradient_learns_beside_the_model_and_is_found_again_after_a_kill(setup_1):
+    OneNumber = setup_1.OneNumber
+    towards = setup_1.towards
+    Batches = setup_1.Batches
+    class Killed(BaseException):
+        pass
+
+
+    class Beside(OneNumber):
+        "A teacher that does not follow, with a number of its own that learns."
+
+        def __init__(self):
+            super().__init__()
+            self.requires_grad_(False)
+            self.own = OneNumber()
+
+
+    def apart(die_at=0):
+        count = [0]
+
+        def step(model, labelled, unlabelled, progress, teacher):
+            count[0] += 1
+            if count[0] == die_at:
+                raise Killed
+            own = (teacher.own.level - model.level.detach() - 1) ** 2
+            return {**towards(model, labelled, unlabelled, progress), "own": own}
+
+        return step
+
+
+    def three(folder, die_at=0):
+        model, teacher = OneNumber(), Beside()
+        fit(model, apart(die_at), Batches(), 3, folder, lr=0.05, bar=False, teacher=teacher)
+        return model.level.item(), teacher.level.item(), teacher.own.level.item()
+
+
+    whole = three(Path(tempfile.mkdtemp()))
+    alone = OneNumber()
+    fit(alone, towards, Batches(), 3, Path(tempfile.mkdtemp()), lr=0.05, bar=False)
+    assert whole[0] == alone.level.item() and whole[1] == 0 and whole[2] > 0
+    folder = Path(tempfile.mkdtemp())
+    with pytest.raises(Killed):
+        three(folder, die_at=7)
+    assert three(folder) == whole
 
 
 def test_the_best_epoch_on_validation_is_kept(setup_1):

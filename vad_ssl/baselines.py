@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['PSEUDO_LABEL', 'MIXMATCH', 'CO_SSD', 'labeller', 'renew', 'confident', 'pseudo_label_step', 'sharpen', 'blend',
-           'soft_spread_loss', 'shares', 'guess', 'partners', 'mixmatch_step', 'mirrored', 'class_consistency',
-           'co_ssd_step']
+           'soft_spread_loss', 'guess', 'partners', 'mixmatch_step', 'mirrored', 'class_consistency', 'co_ssd_step']
 
 # %% ../nbs/61_baselines.ipynb #fcda34c3
 from copy import deepcopy
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from .consistency import js_divergence, l2_consistency
 from .detector import Detection
 from .losses import growing_margin, localisation_loss
+from .naming import shares
 from vad_ssl.objective import (
     Method,
     Progress,
@@ -131,13 +131,6 @@ def soft_spread_loss(
     return (q * charge.sum(2)).sum(1).mean()
 
 # %% ../nbs/61_baselines.ipynb #7671ae74
-def shares(
-    activations: Tensor,  # (b, classes) in [0, 1]
-) -> Tensor:  # (b, classes), rows sum to 1
-    "Activations of class capsules as a distribution over classes."
-    return activations / activations.sum(1, keepdim=True).clamp(min=1e-6)
-
-
 @torch.no_grad()
 def guess(
     model: nn.Module,

@@ -21,9 +21,11 @@ import tyro
 import yaml
 
 from .detection import DETECTION, METHODS
+from .naming import NAMINGS
 from .objective import Method
 from .pretrain import drawn_weights
 from .released import QUIRKS
+from .stable_mean_teacher import DISTANCES
 from .vos_scores import OBJECTS
 
 # %% ../nbs/80_config.ipynb #93747a8b
@@ -152,6 +154,17 @@ class Consistency:
     trust: _Share = 0.11
     # weight of the loss on clips animated from first frames (object segmentation)
     animated: _Share = 0.0
+    decay: Annotated[float, Range(0, 1)] = 0.99  # of a mean teacher's average
+    # stable mean teacher: error recovery, difference of pixels, mask on the plain error, its kind
+    recovery: bool = True
+    differences: bool = True
+    goal_mask: Literal["none", "variance", "gradient"] = "none"
+    distance: Literal[DISTANCES] = "squared"
+    # stable mean teacher: what it teaches of the class, how heavily, from which share of a name on
+    naming: Literal[NAMINGS] = "none"
+    naming_weight: _Share = 1.0
+    sure: Annotated[float, Range(0, 1)] = 0.5
+    aligned: bool = False  # the teacher's names are as frequent as those of labelled clips
 
 # %% ../nbs/80_config.ipynb #42adc799
 @record
@@ -336,10 +349,26 @@ def weight(run: Run) -> float:
     return method_of(run).weight if lam is None else lam
 
 
+# Fields that came later, with the values that stand for what the code did before: runs of that
+# time keep their names
+_LATER = {
+    "decay": 0.99,
+    "recovery": True,
+    "differences": True,
+    "goal_mask": "none",
+    "distance": "squared",
+    "naming": "none",
+    "naming_weight": 1.0,
+    "sure": 0.5,
+    "aligned": False,
+}
+
+
 def fingerprint(run: Run) -> str:
     "A short name that changes with every field that may change the trained weights."
     run = vary(replace(run, machine=Machine()), part=Data.part)  # which part is scored: files say
     decisive = settings(run) | {"lam": weight(run)}
+    decisive = {k: v for k, v in decisive.items() if not (k in _LATER and v == _LATER[k])}
     if run.network.weights == "drawn":  # other weights under the same name are other runs
         decisive["drawn"] = drawn_weights()[1]["sha256"]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:10]

@@ -23,6 +23,7 @@ from .protocol import summarise
 from .records import class_names, trim, without_leaks
 from .released import RELEASED
 from .split import Clips, read_manifest, split_labelled, strip
+from .stable_mean_teacher import STABLE_MEAN_TEACHER
 from .train import Parts, Task, paired_batches
 
 # %% ../nbs/65_detection.ipynb #467fbb26
@@ -33,6 +34,7 @@ METHODS = {
     "mixmatch": MIXMATCH,
     "co-ssd": CO_SSD,
     "mean-teacher": MEAN_TEACHER,
+    "stable-mean-teacher": STABLE_MEAN_TEACHER,
     "released": RELEASED,
 }
 

@@ -205,7 +205,8 @@ class Method(NamedTuple):
     weight: float = 0.0  # default of `lam`: weight of the losses on unlabelled clips
     unlabelled: bool = True  # does it read unlabelled clips?
     needs: bool = False  # can it not do without them?
-    teacher: Callable | None = None  # model -> its teacher, a module of its own
+    # model -> its teacher, a module of its own; what of it requires a gradient learns, too
+    teacher: Callable | None = None
     follow: Callable | None = (
         None  # (teacher, model, progress): the teacher moves, before each step
     )

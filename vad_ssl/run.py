@@ -122,12 +122,15 @@ class _Kept(NamedTuple):
     "What is kept of a training: a network, under the name that checkpoints give it."
 
     name: str  # "model" or "teacher"
-    network: nn.Module
+    whole: nn.Module  # what lies under this name
+    network: nn.Module  # the detector in it
 
 
 def _kept(method, model: nn.Module, teacher: nn.Module | None) -> _Kept:
     "The model, or its teacher where the method is about the teacher."
-    return _Kept("teacher", teacher.module) if method.average else _Kept("model", model)
+    if method.average:
+        return _Kept("teacher", teacher, teacher.module)
+    return _Kept("model", model, model)
 
 
 def _validation(run: Run, parts: Parts, about: dict, kept: _Kept) -> Callable | None:
@@ -145,9 +148,7 @@ def _restore_best(log: pd.DataFrame, folder: Path, batches: int, kept: _Kept):
     "Put the weights of the best epoch on validation into the network that is kept."
     best = int(log.epoch[log.validation.idxmax()]) * batches
     weights, _ = load_weights(folder / f"step-{best:08d}" / f"{kept.name}.safetensors")
-    prefix = "module." if kept.name == "teacher" else ""
-    own = {k.removeprefix(prefix): x for k, x in weights.items() if k.startswith(prefix)}
-    kept.network.load_state_dict(own)
+    kept.whole.load_state_dict(weights)
 
 
 def _fit_run(run: Run, parts: Parts, folder: Path, bar: bool, tell: tuple) -> tuple:
@@ -157,7 +158,7 @@ def _fit_run(run: Run, parts: Parts, folder: Path, bar: bool, tell: tuple) -> tu
     batches = task.batches(run, parts, (state.process_index, state.num_processes))
     about = about_of(run, parts.classes)
     model = _fresh(run, about)
-    teacher = method.teacher(model) if method.teacher else None
+    teacher = with_options(method.teacher, settings(run))(model) if method.teacher else None
     kept = _kept(method, model, teacher)
     if state.is_main_process:
         if state.num_processes > 1:

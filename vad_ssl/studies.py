@@ -37,6 +37,9 @@ _ALL = {"label_fraction": 1.0}
 _STRONG = {"strength": 1.6}
 _TEACHER = {**_STRONG, "method": "mean-teacher"}
 _QUIRK = {"method": "released"}
+_STABLE = {**_STRONG, "method": "stable-mean-teacher"}
+_PLAIN = {**_STABLE, "recovery": False, "differences": False}
+_ENTROPY = {"distance": "entropy", "differences": False}
 
 
 def _in_domain() -> str:
@@ -291,6 +294,75 @@ STUDIES |= {
             for s in (1.0, 1.6, 2.4)
         },
         tuning=True,
+    ),
+}
+
+# %% ../nbs/82_studies.ipynb #teach002
+_IDEAS = {
+    "plain": _PLAIN,
+    "differences": {**_STABLE, "recovery": False},
+    "recovery": {**_STABLE, "differences": False},
+    "both": _STABLE,
+    "variance mask": {**_PLAIN, "goal_mask": "variance"},
+    "gradient mask": {**_PLAIN, "goal_mask": "gradient"},
+    "recovery, entropy": {**_STABLE, **_ENTROPY},
+}
+_WEIGHTS = {"variance mask": (30.0, 100.0, 300.0), "gradient mask": (30.0, 100.0, 300.0)}
+_WEIGHTS |= {"recovery, entropy": (0.3, 1.0, 3.0)}
+
+
+def _weighted(
+    ideas: dict,  # name -> fields
+    field: str,  # of the weight
+    weights: dict,  # name -> values; others have the default
+    default: tuple = (),
+) -> dict:  # rows
+    "Every idea at every one of its weights."
+    return {
+        f"{idea}, weight {x}": {**what, field: x}
+        for idea, what in ideas.items()
+        for x in weights.get(idea, default)
+    }
+
+
+STUDIES |= {
+    "teacher-settings": Study(
+        {
+            **{f"supervised, rate {lr}": {**_STRONG, "lr": lr} for lr in (1e-3, 3e-4, 3e-3)},
+            **_weighted({"mean teacher": _TEACHER}, "lam", {}, (0.3, 1.0, 3.0)),
+            **_weighted(_IDEAS, "lam", _WEIGHTS, (10.0, 30.0, 100.0)),
+        },
+        base=PRESETS["pretrained"],
+        tuning=True,
+    ),
+    "naming-settings": Study(
+        _weighted(
+            {
+                "pseudo": {**_PLAIN, **_ENTROPY, "lam": 1.0, "naming": "pseudo"},
+                "pseudo, aligned": {
+                    **_PLAIN,
+                    **_ENTROPY,
+                    "lam": 1.0,
+                    "naming": "pseudo",
+                    "aligned": True,
+                },
+                "agreement": {**_PLAIN, **_ENTROPY, "lam": 1.0, "naming": "agreement"},
+            },
+            "naming_weight",
+            {},
+            (0.1, 0.3, 1.0),
+        ),
+        base=PRESETS["pretrained"],
+        tuning=True,
+    ),
+    "teachers": Study(
+        {
+            "supervised": _STRONG,
+            "mean teacher": _TEACHER,
+            **_IDEAS,
+            "supervised, all labels": {**_STRONG, **_ALL},
+        },
+        base=PRESETS["pretrained"],
     ),
 }
 

@@ -67,6 +67,15 @@ class _Engine(NamedTuple):
     accelerator: object
     teacher: nn.Module | None
     follow: Callable | None  # (teacher, model, progress)
+    beside: list  # parameters of the teacher that learn
+
+
+def _share_gradients(engine: _Engine):
+    "Gradients of what learns beside the model: the same in all processes, as if there were one."
+    for p in engine.beside:
+        if p.grad is not None:
+            mean = engine.accelerator.reduce(p.grad, "mean")
+            p.grad = mean / engine.accelerator.num_processes
 
 
 def _losses(engine: _Engine, labelled: dict, unlabelled: dict | None, progress: Progress) -> dict:
@@ -100,7 +109,9 @@ def _update(
             engine.accelerator.backward(losses["total"] * scale)
         for name, loss in losses.items():
             sums[name] = sums.get(name, 0) + loss.detach()
-    grads = [p.grad for p in engine.model.parameters() if p.grad is not None]
+    _share_gradients(engine)
+    learn = [*engine.model.parameters(), *engine.beside]
+    grads = [p.grad for p in learn if p.grad is not None]
     if not torch.nn.utils.get_total_norm(grads).isfinite():
         return None
     engine.optimiser.step()
@@ -340,7 +351,7 @@ def fit(
     lr: float = 1e-4,  # Adam's learning rate
     schedule: str = "plateau",  # the paper's; or "cosine"
     seed: int = 0,  # all chance in training
-    teacher: nn.Module | None = None,  # of methods that have one
+    teacher: nn.Module | None = None,  # of methods that have one; learns what requires a gradient
     follow: Callable | None = None,  # (teacher, model, progress): called before every update
     validate: Callable | None = None,  # model -> score, higher is better; the best one is kept
     name: str = "training",  # shown in the progress bar
@@ -357,16 +368,17 @@ def fit(
     n = len(batches)
     _check_plan(n, accumulate, on_nan)
     accelerator = engine(precision)
-    optimiser = torch.optim.Adam(model.parameters(), lr=lr)
+    beside = [] if teacher is None else [p for p in teacher.parameters() if p.requires_grad]
+    optimiser = torch.optim.Adam([*model.parameters(), *beside], lr=lr)
     scheduler = make_schedule(optimiser, schedule, epochs)
     modules = {"model": model} if teacher is None else {"model": model, "teacher": teacher}
     main = accelerator.is_main_process
     keeper = _Keeper(folder, n, modules, optimiser, scheduler, seed, main, keep, save_every)
     place = keeper.place
-    spread, optimiser = _prepared(model, optimiser, accelerator, compiled)
     if teacher is not None:
         teacher.to(accelerator.device)
-    work = _Engine(spread, step, optimiser, accelerator, teacher, follow)
+    spread, optimiser = _prepared(model, optimiser, accelerator, compiled)
+    work = _Engine(spread, step, optimiser, accelerator, teacher, follow, beside)
     silent = not (bar and main)
     with tqdm(total=epochs * n, initial=keeper.step, desc=name, disable=silent) as progress:
 
