@@ -22,6 +22,7 @@ from .ap import BOX, mask_tubes, write_table
 from .checkpoint import load_weights, save_weights
 from .detector import Detection, Detector, paper_detector, small_detector
 from .files import VideoError, mask_box, write_csv
+from .i3d_detector import i3d_detector
 from .video import eval_clips, probe, read_frames, write_video
 from .window import Window, window
 
@@ -75,13 +76,15 @@ def localise(
 
 # %% ../nbs/45_predict.ipynb #ff511f5c
 def build(
-    about: dict,  # detector: "small" or "paper"; classes: names; width; capsules: of the routing
+    about: dict,  # detector: "small", "i3d" or "paper"; classes: names; width; capsules; learns
 ) -> Detector:
     "A fresh detector of the kind that `about` describes."
     capsules = about.get("capsules", {})
     n_classes = len(about["classes"])
     if about["detector"] == "paper":
         return paper_detector(n_classes, **capsules)
+    if about["detector"] == "i3d":
+        return i3d_detector(n_classes, learns=about["learns"], width=about["width"], **capsules)
     return small_detector(n_classes, about.get("width", 16), **capsules)
 
 # %% ../nbs/45_predict.ipynb #6c682ec7
