@@ -5,20 +5,20 @@
 # %% auto #0
 __all__ = ['LEARNS', 'KineticsEncoder', 'i3d_detector']
 
-# %% ../nbs/15_i3d_detector.ipynb #67f648e4
+# %% ../nbs/15_i3d_detector.ipynb #6ee61022
 from typing import Literal
 
 from torch import nn
 
-# %% ../nbs/15_i3d_detector.ipynb #4f90fcd5
+# %% ../nbs/15_i3d_detector.ipynb #8c86cd21
 from .capsule import ConvCapsules
 from .detector import Detector, PrimaryCapsules, SmallDecoder
 from .inception import I3D, normalise
 
-# %% ../nbs/15_i3d_detector.ipynb #8afabc8e
+# %% ../nbs/15_i3d_detector.ipynb #f8339db5
 LEARNS = {"none": (), "late": ("Mixed_4",), "all": ("Conv3d", "Mixed")}
 
-# %% ../nbs/15_i3d_detector.ipynb #cf79cbeb
+# %% ../nbs/15_i3d_detector.ipynb #5857075a
 class KineticsEncoder(nn.Module):
     "I3D up to Mixed_4f as Kinetics trained it: its own strides, its statistics fixed."
 
@@ -42,11 +42,20 @@ class KineticsEncoder(nn.Module):
         self.i3d.eval()
         return self
 
+    def load(
+        self,
+        weights: dict,  # such as `kinetics_weights()`; names that I3D has not are ignored
+    ):
+        "Take I3D weights by name."
+        own = self.i3d.state_dict()
+        own |= {name: weights[name] for name in own if name in weights}
+        self.i3d.load_state_dict(own)
+
     def forward(self, clips):
         skips = self.i3d.endpoints(normalise(clips), *self.maps)
         return skips[-1].mean(2), skips
 
-# %% ../nbs/15_i3d_detector.ipynb #da83b382
+# %% ../nbs/15_i3d_detector.ipynb #10f6f041
 def i3d_detector(
     n_classes: int,  # number of action classes
     backbone: dict | None = None,  # I3D weights, such as `kinetics_weights()`; None: random
@@ -58,9 +67,7 @@ def i3d_detector(
     "The paper's structure on fixed Kinetics features."
     encoder = KineticsEncoder(learns)
     if backbone:
-        own = encoder.i3d.state_dict()
-        own |= {name: backbone[name] for name in own if name in backbone}
-        encoder.i3d.load_state_dict(own)
+        encoder.load(backbone)
     *_, last = encoder.maps.values()
     return Detector(
         encoder,
