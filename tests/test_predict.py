@@ -7,6 +7,9 @@ from vad_ssl.checkpoint import save_weights
 from vad_ssl.detector import Detection
 from vad_ssl.detector import small_detector
 from vad_ssl.files import VideoError
+from vad_ssl.i3d import kinetics_path
+from vad_ssl.i3d import kinetics_weights
+from vad_ssl.i3d_detector import i3d_detector
 from vad_ssl.video import probe
 from vad_ssl.video import write_video
 from vad_ssl.window import window
@@ -25,6 +28,7 @@ from vad_ssl.predict import (
     localise_file,
     overlay,
     predict,
+    save_head,
     sight,
 )
 
@@ -96,6 +100,21 @@ def test_weights_of_something_else_are_refused_in_one_line():
     with pytest.raises(ValueError, match="other.safetensors: does not describe") as caught:
         load_detector(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_head_finds_its_encoder_again():
+    if not kinetics_path().exists():
+        pytest.skip("Kinetics weights are not on this machine")
+    path = Path(tempfile.mkdtemp()) / "head.safetensors"
+    about = dict(detector="i3d", learns="none", width=8, classes=["a", "b"], frames=8, stride=2)
+    whole = i3d_detector(2, kinetics_weights(), width=8).eval()
+    save_head(path, whole, about)
+    assert path.stat().st_size < 4e6
+    again, said = load_detector(path)
+    assert said == about | {"encoder": "kinetics"}
+    clip = torch.rand(1, 3, 8, 48, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(again(clip).logits, whole(clip).logits, atol=5e-3, rtol=0)
 
 
 def test_blocks_do_not_change_the_answer(setup_1):

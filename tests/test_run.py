@@ -13,6 +13,8 @@ from vad_ssl.config import write_config
 from vad_ssl.data import read_data
 from vad_ssl.detection import DETECTION
 from vad_ssl.detection import METHODS
+from vad_ssl.i3d import kinetics_path
+from vad_ssl.i3d import kinetics_weights
 from vad_ssl.objects import make_objects
 from vad_ssl.parallel import processes
 from vad_ssl.split import split_labelled
@@ -61,6 +63,16 @@ def test_drawn_weights_fill_the_encoder_and_nothing_else_and_are_refused_where_t
     for wrong in ({"width": 8}, {"architecture": "paper"}):
         with pytest.raises(ValueError, match="architecture=small and width=16"):
             _load_encoder(vary(Run(), weights="drawn", **wrong), None)
+
+
+def test_kinetics_weights_fill_the_encoder_of_both_real_detectors():
+    if not kinetics_path().exists():
+        pytest.skip("Kinetics weights are not on this machine")
+    known = kinetics_weights()["Mixed_4f.b0.conv3d.weight"]
+    for architecture in ("i3d", "paper"):
+        run = vary(Run(), architecture=architecture, weights="kinetics")
+        weights = _fresh(run, about_of(run, list("ab"))).state_dict()
+        assert torch.equal(weights["encoder.i3d.Mixed_4f.b0.conv3d.weight"], known)
 
 
 def test_a_checkpoint_says_how_its_capsules_are_routed():

@@ -98,8 +98,9 @@ class Data:
     extra: str = ""  # folder of further unlabelled videos
     # share of the labelled videos held out to choose the best epoch; 0: the last is used
     validation: _Share = 0.0
-    # what is scored; validation (object segmentation): videos on which settings are chosen
+    # what is scored; validation: videos on which settings are chosen, kept out of training
     part: Literal["test", "validation"] = "test"
+    test_videos: _Natural = 0  # of each class, evenly picked by name; 0: all
     bad_files: _Natural = 10  # unreadable videos to skip and name before training stops
 
 
@@ -128,10 +129,13 @@ ROUTINGS = {  # options of the class capsules; plain: as first published; pooled
 class Network:
     "What is trained."
 
-    architecture: Literal["small", "paper"] = "small"  # trains on a CPU, or the paper's
-    # of the encoder before training; kinetics: the paper's, drawn: the small one; empty: random
+    # drawn videos on a CPU, real ones on a CPU, or the paper's
+    architecture: Literal["small", "i3d", "paper"] = "small"
+    # of the encoder before training; kinetics: I3D's, drawn: the small one's; empty: random
     weights: Literal["", "kinetics", "drawn"] = ""
-    width: _Count = 16  # channels of the small network
+    # convolutions of the encoder that are trained; late: Mixed_4; only i3d may fix any
+    learns: Literal["all", "late", "none"] = "all"
+    width: _Count = 16  # channels of the small network, or of i3d's decoder
     routing: Literal[tuple(ROUTINGS)] = "em"  # of the class capsules
     iters: _Count = 3  # iterations of the routing
 
@@ -276,6 +280,20 @@ _PAPER = vary(
 PRESETS = {
     "demo": Run(),
     "pretrained": vary(Run(), weights="drawn"),
+    "real": vary(
+        Run(),
+        architecture="i3d",
+        weights="kinetics",
+        learns="none",
+        clip_len=16,
+        size=(112, 112),
+        short=120,
+        strength=1.6,
+        batch_labelled=2,
+        batch_unlabelled=2,
+        epochs=8,
+        lr=2e-3,
+    ),
     "ucf101_24": _PAPER,
     "jhmdb21": vary(_PAPER, label_fraction=0.3, epochs=50, trust=10 / 50),
     "vos": vary(
@@ -353,6 +371,7 @@ def weight(run: Run) -> float:
 # Fields that came later, with the values that stand for what the code did before: runs of that
 # time keep their names
 _LATER = {
+    "learns": "all",
     "decay": 0.99,
     "recovery": True,
     "differences": True,
@@ -367,8 +386,9 @@ _LATER = {
 
 def fingerprint(run: Run) -> str:
     "A short name that changes with every field that may change the trained weights."
-    run = vary(replace(run, machine=Machine()), part=Data.part)  # which part is scored: files say
-    decisive = settings(run) | {"lam": weight(run)}
+    decisive = settings(replace(run, machine=Machine())) | {"lam": weight(run)}
+    decisive |= {"part": Data.part}  # which videos are scored: files say
+    del decisive["test_videos"]
     decisive = {k: v for k, v in decisive.items() if not (k in _LATER and v == _LATER[k])}
     if run.network.weights == "drawn":  # other weights under the same name are other runs
         decisive["drawn"] = drawn_weights()[1]["sha256"]

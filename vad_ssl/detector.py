@@ -180,17 +180,19 @@ class SmallDecoder(nn.Module):
     def __init__(
         self,
         poses: int,  # channels of the class poses
-        width: int = 16,  # as in the encoder
+        width: int = 16,  # channels at the finest scale, doubled twice on the way down
+        skips: tuple = (),  # channels of the encoder's maps, finest first; (): as `SmallEncoder`'s
     ):
         super().__init__()
-        w1, w2, w3 = width, 2 * width, 4 * width
-        self.start = nn.Conv2d(poses, w3, 3, padding=1)
-        self.down = nn.ModuleList([nn.Conv3d(w3, w2, 1), nn.Conv3d(w2, w1, 1)])
-        self.skip = nn.ModuleList([nn.Conv3d(w, w, 1) for w in (w3, w2, w1)])
-        self.mix = nn.ModuleList(
-            [conv_block(w3, w3, (1, 3, 3)), conv_block(w2, w2), conv_block(w1, w1)]
-        )
-        self.logit = nn.Conv3d(w1, 1, (1, 3, 3), padding=(0, 1, 1))
+        skips = skips or (width, 2 * width, 4 * width)
+        widths = [width * min(2**k, 4) for k in range(len(skips))][::-1]
+        first, *finer = widths
+        self.start = nn.Conv2d(poses, first, 3, padding=1)
+        self.down = nn.ModuleList([nn.Conv3d(a, b, 1) for a, b in zip(widths, finer)])
+        self.skip = nn.ModuleList([nn.Conv3d(c, w, 1) for c, w in zip(skips[::-1], widths)])
+        mixed = [conv_block(first, first, (1, 3, 3)), *(conv_block(w, w) for w in finer)]
+        self.mix = nn.ModuleList(mixed)
+        self.logit = nn.Conv3d(widths[-1], 1, (1, 3, 3), padding=(0, 1, 1))
 
     def forward(self, poses, skips, size):
         x = self.start(poses).unsqueeze(2)

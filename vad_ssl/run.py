@@ -84,6 +84,7 @@ def about_of(
         "task": run.task,
         "detector": network.architecture,
         "width": network.width,
+        "learns": network.learns,
         "classes": classes,
         "frames": clip.clip_len,
         "stride": clip.stride,
@@ -107,15 +108,18 @@ def _fresh(run: Run, about: dict) -> nn.Module:
 def _load_encoder(run: Run, model: nn.Module):
     "Pretrained weights for the encoder, by name; everything else stays as it is."
     network = run.network
-    fits = {"kinetics": ("paper", network.width), "drawn": ("small", 16)}[network.weights]
-    if run.task != "detection" or (network.architecture, network.width) != fits:
-        cure = f"architecture={fits[0]} and width={fits[1]} of detection only"
+    drawn = network.weights == "drawn"
+    fits = ("small",) if drawn else ("i3d", "paper")
+    wrong = network.architecture not in fits or drawn and network.width != 16
+    if run.task != "detection" or wrong:
+        cure = f"architecture={' or '.join(fits)}{' and width=16' * drawn} of detection only"
         raise ValueError(f"weights={network.weights}: they fit {cure}; weights='' fits all")
-    if network.weights == "drawn":
+    if drawn:
         model.encoder.load_state_dict(drawn_weights()[0])
         return
     i3d, known = model.encoder.i3d, kinetics_weights()
-    i3d.load_state_dict({name: known[name] for name in i3d.state_dict()})
+    own = i3d.state_dict()
+    i3d.load_state_dict(own | {name: known[name] for name in own if name in known})
 
 # %% ../nbs/81_run.ipynb #12eae7f7
 class _Kept(NamedTuple):

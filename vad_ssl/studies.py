@@ -29,6 +29,7 @@ class Study(NamedTuple):
     base: Run = PRESETS["demo"]  # what all rows share
     tuning: bool = False  # on drawn videos of no other study: here settings are chosen
     draws: bool = False  # draws its own further videos, so that other data do not fit
+    films: bool = False  # needs data of your own: real videos
     yours: dict | None = None  # rows for data of your own, if others
 
 
@@ -125,6 +126,23 @@ STUDIES = {
             "out of domain": {**_OURS, "extra": lambda: str(objects())},
         },
         draws=True,
+    ),
+    # Tables 1 to 3 on real people: a head on fixed Kinetics features, settings as on drawn videos
+    "real": Study(
+        {
+            "supervised": {},
+            "mean teacher": {"method": "mean-teacher"},
+            "L2": {**_OURS, "attention": "none"},
+            "V, cyclic": _OURS,
+            "supervised, all labels": {**_ALL, "times": 2},
+            "G": {**_OURS, "attention": "gradient"},
+            "CC + V": {**_OURS, "lam1": 0.01},
+            "stable mean teacher": {"method": "stable-mean-teacher"},
+            "pseudo-label": {"method": "pseudo-label"},
+            "twice the steps": {"times": 2},
+        },
+        base=vary(PRESETS["real"], test_videos=12),
+        films=True,
     ),
     # Table 5: object segmentation; then with animated clips, and those without coherence
     "vos": Study(
@@ -385,6 +403,8 @@ def grid(
     study = STUDIES[name]
     base = base or study.base
     yours = base.data.root
+    if study.films and not yours:
+        raise ValueError(f"study {name}: give --data, a folder of real videos (see DATA.md)")
     if study.draws and yours:
         raise ValueError(
             f"study {name}: draws its own videos; for your data use vad-ssl train --extra FOLDER"
