@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from vad_ssl.actors import make_actors
 from vad_ssl.checkpoint import load_weights
+from vad_ssl.checkpoint import save_weights
 from vad_ssl.config import PRESETS
 from vad_ssl.config import ROUTINGS
 from vad_ssl.config import Run
@@ -38,6 +39,7 @@ from vad_ssl.run import (
     _load_encoder,
     about_of,
     do,
+    package_run,
     parts_of,
     run_folder,
     score_run,
@@ -82,6 +84,17 @@ def test_a_checkpoint_says_how_its_capsules_are_routed():
         assert (capsules.routing, capsules.iters) == (ROUTINGS[routing].get("routing", "em"), 2)
     plain = DETECTION.network(about_of(vary(Run(), routing="em, plain"), list("ab"))).capsules
     assert plain.em == {"tau": 1.0, "relative": False}
+
+
+def test_only_a_scored_run_on_fixed_features_can_be_packaged():
+    folder = Path(tempfile.mkdtemp())
+    with pytest.raises(ValueError, match="holds no scored run"):
+        package_run(folder, folder / "head.safetensors")
+    about = about_of(Run(), list("abcdefgh"))
+    save_weights(folder / "model.safetensors", DETECTION.network(about), about)
+    (folder / "row-0.json").write_text("{}")
+    with pytest.raises(ValueError, match="fixed Kinetics features"):
+        package_run(folder, folder / "head.safetensors")
 
 
 @pytest.fixture(scope="module")

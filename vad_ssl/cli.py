@@ -191,23 +191,28 @@ class _Predict:
     "run a detector over a video: overlay, masks, boxes, scores; or follow the objects of --mask"
 
     video: tyro.conf.Positional[Path]  # any video file, or a folder of frames
-    checkpoint: Path  # model.safetensors
     out: Path  # folder for results
+    checkpoint: Path | None = None  # model.safetensors; default: the detector in the package
     # palette PNG of the first frame, or a folder of them: whom to follow
     mask: Path | None = None
 
     def __call__(self):
         from vad_ssl.checkpoint import load_weights
-        from vad_ssl.predict import predict
+        from vad_ssl.predict import PACKAGED, card, predict
         from vad_ssl.video import probe
         from vad_ssl.vos_scores import predict_vos
 
         probe(self.video)
+        if self.mask and not self.checkpoint:
+            raise ValueError("--mask: give --checkpoint, a network that follows objects")
         if self.mask:
             out = _writable(self.out)
             print(predict_vos(self.video, self.checkpoint, self.mask, out, _device()))
             return
-        if load_weights(self.checkpoint)[1].get("task") == "vos":
+        about = load_weights(self.checkpoint or PACKAGED)[1]
+        if not self.checkpoint:
+            print(card(about))
+        if about.get("task") == "vos":
             raise ValueError(f"{self.checkpoint}: follows objects; say which with --mask")
         classes = predict(self.video, self.checkpoint, _writable(self.out), _device(), bar=True)
         print(classes.round(3).to_string(index=False))
@@ -318,18 +323,20 @@ class _CheckData:
 # %% ../nbs/95_cli.ipynb #29f530e9
 @dataclass
 class _Weights:
-    "pretrained weights: fetch Kinetics' once for offline use; show or make the drawn ones"
+    "pretrained weights: fetch Kinetics' once for offline use; show or make those of the package"
 
     # kinetics: DeepMind's I3D, Kinetics-400, RGB (about 50 MB); drawn: the small encoder that ships
-    # with the package, or, with --out, one made anew (about ten minutes)
-    name: tyro.conf.Positional[Literal["kinetics", "drawn"]]
-    out: Path | None = None  # drawn: file to make, ending in .safetensors
+    # with the package, or, with --out, one made anew (about ten minutes); real: the detector that
+    # ships with it, or, with --out, the head of a run
+    name: tyro.conf.Positional[Literal["kinetics", "drawn", "real"]]
+    out: Path | None = None  # drawn, real: file to make, ending in .safetensors
+    run: Path | None = None  # real: folder of a scored run on fixed Kinetics features
     seed: int = 0  # drawn: of its videos and its training
     steps: int = 2500  # drawn: of its training
 
     def __call__(self):
-        if self.name == "drawn":
-            return self.drawn()
+        if self.name != "kinetics":
+            return self.drawn() if self.name == "drawn" else self.real()
         from vad_ssl.i3d import kinetics_path, kinetics_weights
 
         count = sum(v.numel() for v in kinetics_weights().values())
@@ -344,6 +351,17 @@ class _Weights:
         else:
             about = drawn_weights()[1]
         print("\n".join(f"{name}: {value}" for name, value in about.items()))
+
+    def real(self):
+        from vad_ssl.checkpoint import load_weights
+        from vad_ssl.predict import PACKAGED, card
+        from vad_ssl.run import package_run
+
+        if (self.run is None) != (self.out is None):
+            raise ValueError("weights real: give both --run and --out, or neither")
+        if self.out:
+            package_run(self.run, self.out)
+        print(card(load_weights(self.out or PACKAGED)[1]))
 
 
 @dataclass

@@ -63,7 +63,7 @@ def i3d_detector(
     types: int = 8,  # primary capsule types
     width: int = 16,  # channels of the decoder at half resolution
     **capsules,  # of the class capsules: iters, routing, tau, lam, relative, at_once
-) -> Detector:  # 1.3 M parameters behind the encoder for 9 classes, any clip size
+) -> Detector:  # 1.4 M parameters behind the encoder for 9 classes, any clip size
     "The paper's structure on fixed Kinetics features."
     encoder = KineticsEncoder(learns)
     if backbone:
