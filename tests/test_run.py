@@ -18,6 +18,8 @@ from vad_ssl.i3d import kinetics_path
 from vad_ssl.i3d import kinetics_weights
 from vad_ssl.objects import make_objects
 from vad_ssl.parallel import processes
+from vad_ssl.predict import PACKAGED
+from vad_ssl.predict import card
 from vad_ssl.split import split_labelled
 from vad_ssl.train import Parts
 from vad_ssl.train import steps_of
@@ -95,6 +97,13 @@ def test_only_a_scored_run_on_fixed_features_can_be_packaged():
     (folder / "row-0.json").write_text("{}")
     with pytest.raises(ValueError, match="fixed Kinetics features"):
         package_run(folder, folder / "head.safetensors")
+
+
+def test_the_packaged_detector_is_a_small_head_that_tells_its_scores_and_not_where_its_videos_lay():
+    weights, about = load_weights(PACKAGED)
+    assert PACKAGED.stat().st_size < 4e6 and about["run"]["data"]["root"] == ""
+    assert not any(name.startswith("encoder") for name in weights)
+    print(card(about))
 
 
 @pytest.fixture(scope="module")

@@ -112,7 +112,7 @@ class StableTeacher(nn.Module):
     def __init__(
         self,
         model: nn.Module,  # a detector
-        decay: float = 0.99,  # of both averages, see `vad_ssl.mean_teacher.mean_teacher`
+        decay: float = 0.99,  # of both averages, see `mean_teacher`
     ):
         super().__init__()
         self.average = mean_teacher(model, decay)
