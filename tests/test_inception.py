@@ -68,5 +68,14 @@ def test_an_unknown_layer_is_refused_with_the_list_of_known_ones():
         I3D(until="Mixed_9z")
 
 
+def test_a_shorter_network_takes_what_it_has_and_foreign_weights_are_refused():
+    whole = I3D(4, until="Mixed_3b")
+    part = I3D(until="Conv3d_2c_3x3")
+    part.take(whole.state_dict())
+    assert torch.equal(part.Conv3d_1a_7x7.conv3d.weight, whole.Conv3d_1a_7x7.conv3d.weight)
+    with pytest.raises(ValueError, match="Conv3d_1a_7x7.conv3d.weight"):
+        part.take({"other": torch.zeros(1)})
+
+
 def test_pixels_from_nought_to_one_become_minus_one_to_one():
     assert normalise(torch.tensor([0.0, 0.5, 1.0])).tolist() == [-1.0, 0.0, 1.0]

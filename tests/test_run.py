@@ -64,6 +64,8 @@ def test_drawn_weights_fill_the_encoder_and_nothing_else_and_are_refused_where_t
     same = {name for name in fresh if torch.equal(fresh[name], warm[name])}
     assert all(name.startswith("encoder.") for name in fresh.keys() - same)
     assert "encoder.scales.0.0.weight" not in same and "primary.pose.weight" in same
+    with pytest.raises(ValueError, match="only architecture=i3d"):
+        _fresh(vary(Run(), learns="none"), about)
     for wrong in ({"width": 8}, {"architecture": "paper"}):
         with pytest.raises(ValueError, match="architecture=small and width=16"):
             _load_encoder(vary(Run(), weights="drawn", **wrong), None)

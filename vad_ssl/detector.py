@@ -316,7 +316,6 @@ def paper_detector(
     capsules = ConvCapsules(32, n_classes, **em)
     decoder = PaperDecoder(n_classes * 16)
     net = Detector(PaperEncoder(), PrimaryCapsules(832, 32), capsules, decoder)
-    i3d = net.encoder.i3d
     if backbone:
-        i3d.load_state_dict({name: backbone[name] for name in i3d.state_dict() if name in backbone})
+        net.encoder.i3d.take(backbone)
     return net

@@ -42,15 +42,6 @@ class KineticsEncoder(nn.Module):
         self.i3d.eval()
         return self
 
-    def load(
-        self,
-        weights: dict,  # such as `kinetics_weights()`; names that I3D has not are ignored
-    ):
-        "Take I3D weights by name."
-        own = self.i3d.state_dict()
-        own |= {name: weights[name] for name in own if name in weights}
-        self.i3d.load_state_dict(own)
-
     def forward(self, clips):
         skips = self.i3d.endpoints(normalise(clips), *self.maps)
         return skips[-1].mean(2), skips
@@ -67,7 +58,7 @@ def i3d_detector(
     "The paper's structure on fixed Kinetics features."
     encoder = KineticsEncoder(learns)
     if backbone:
-        encoder.load(backbone)
+        encoder.i3d.take(backbone)
     *_, last = encoder.maps.values()
     return Detector(
         encoder,

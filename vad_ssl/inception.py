@@ -140,6 +140,17 @@ class I3D(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.logits = Unit3D(1024, n_classes, norm=False)
 
+    def take(
+        self,
+        weights: dict,  # such as `kinetics_weights()`; later layers than these are left
+    ):
+        "Take weights by name; ValueError if one is missing (counts of batches may be)."
+        own = self.state_dict()
+        lost = [n for n in own if n not in weights and not n.endswith("num_batches_tracked")]
+        if lost:
+            raise ValueError(f"no weights {lost[0]!r}, so not those of an I3D")
+        self.load_state_dict(own | {name: weights[name] for name in own if name in weights})
+
     def endpoints(self, clips, *names):
         "Outputs (b, c, t, h, w) of the layers called `names`, which are in the order of `LAYERS`."
         out, x = [], clips

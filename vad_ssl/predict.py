@@ -102,7 +102,7 @@ def load_detector(
     try:
         model = build(about)
         if about.get("encoder") == "kinetics":  # the file holds a head alone
-            model.encoder.load(kinetics_weights())
+            model.encoder.i3d.take(kinetics_weights())
             weights = {**model.state_dict(), **weights}
         model.load_state_dict(weights)
     except (KeyError, RuntimeError) as error:

@@ -100,6 +100,8 @@ def about_of(
 def _fresh(run: Run, about: dict) -> nn.Module:
     "An untrained network, or one with a pretrained encoder."
     torch.manual_seed(run.seed)
+    if run.network.learns != "all" and run.network.architecture != "i3d":
+        raise ValueError(f"learns={run.network.learns}: only architecture=i3d fixes weights")
     model = TASKS[run.task].network(about)
     model.recompute = run.training.checkpointing
     if run.network.weights:
@@ -119,9 +121,7 @@ def _load_encoder(run: Run, model: nn.Module):
     if drawn:
         model.encoder.load_state_dict(drawn_weights()[0])
         return
-    i3d, known = model.encoder.i3d, kinetics_weights()
-    own = i3d.state_dict()
-    i3d.load_state_dict(own | {name: known[name] for name in own if name in known})
+    model.encoder.i3d.take(kinetics_weights())
 
 # %% ../nbs/81_run.ipynb #12eae7f7
 class _Kept(NamedTuple):
