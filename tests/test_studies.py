@@ -8,6 +8,7 @@ from vad_ssl.config import Run as Imported
 from vad_ssl.config import vary
 import pandas as pd
 import pytest
+import shutil
 import tempfile
 
 from vad_ssl.studies import STUDIES, file_name, grid, study
@@ -66,3 +67,17 @@ def test_runs_side_by_side_give_the_same_table(setup_1):
     base = studies.vary(Imported(), root=str(data), **small)
     both = studies.study("unlabelled", Path(tempfile.mkdtemp()), 1, base, jobs=2, bar=False)
     pd.testing.assert_frame_equal(both.drop(columns="seconds"), scores.drop(columns="seconds"))
+
+
+def test_a_table_goes_on_without_the_folder_of_its_runs_and_other_data_start_anew(setup_1):
+    tiny = setup_1.tiny
+    out = setup_1.out
+    scores = setup_1.scores
+    elsewhere = Path(tempfile.mkdtemp())
+    shutil.copy(out / "unlabelled.csv", elsewhere)
+    pd.testing.assert_frame_equal(study("unlabelled", elsewhere, 1, tiny, bar=False), scores)
+    assert not (elsewhere / "runs").exists()
+    table = pd.read_csv(elsewhere / "unlabelled.csv").assign(data="others")
+    table.to_csv(elsewhere / "unlabelled.csv", index=False)
+    anew = study("unlabelled", elsewhere, 1, tiny, bar=False)
+    assert len(list(elsewhere.glob("runs/*"))) == 5 and (anew.data == scores.data).all()

@@ -16,10 +16,10 @@ import torch
 from tqdm.auto import tqdm
 
 from .actors import actors
-from .config import PRESETS, Run, vary
+from .config import PRESETS, Run, fingerprint, vary
 from .files import write_csv
 from .objects import objects
-from .run import do
+from .run import data_of, do, parts_of
 
 # %% ../nbs/82_studies.ipynb #89712d86
 class Study(NamedTuple):
@@ -141,7 +141,7 @@ STUDIES = {
             "pseudo-label": {"method": "pseudo-label"},
             "twice the steps": {"times": 2},
         },
-        base=vary(PRESETS["real"], test_videos=12),
+        base=vary(PRESETS["real"], test_videos=12, precision="bf16"),
         films=True,
     ),
     # Table 5: object segmentation; then with animated clips, and those without coherence
@@ -453,6 +453,24 @@ def results(
             yield places[job], job.result()
 
 
+def _known(
+    todo: list,  # of (row name, Run)
+    file: Path,  # CSV of a study
+) -> dict:  # place in `todo` -> row
+    "Rows of an earlier table that have the same settings and the same data, wherever it was made."
+    if not file.exists():
+        return {}
+    rows = {(x["run"], x.get("data")): x for x in pd.read_csv(file).to_dict("records")}
+    runs = {settings for settings, _ in rows}
+    found = {}
+    for k, (row, run) in enumerate(todo):
+        if fingerprint(run) in runs:
+            earlier = rows.get((fingerprint(run), data_of(parts_of(run))))
+            if earlier:
+                found[k] = earlier | {"row": row}
+    return found
+
+
 def study(
     name: str,  # a key of `STUDIES`
     out: Path,  # folder for runs and NAME.csv
@@ -465,12 +483,14 @@ def study(
     if min(seeds, jobs) < 1:
         raise ValueError(f"seeds={seeds}, jobs={jobs}: give at least 1 of each")
     todo = grid(name, range(seeds), base)
-    rows = {}
     file = Path(out) / f"{file_name(name, todo[0][1])}.csv"
     file.parent.mkdir(parents=True, exist_ok=True)
-    with tqdm(total=len(todo), desc=name, disable=not bar, unit="run") as progress:
-        for k, row in results(todo, out, jobs):
-            rows[k] = {"study": name, **row}
+    rows = _known(todo, file)
+    due = [k for k in range(len(todo)) if k not in rows]
+    done = len(rows)
+    with tqdm(total=len(todo), initial=done, desc=name, disable=not bar, unit="run") as progress:
+        for k, row in results([todo[k] for k in due], out, jobs):
+            rows[due[k]] = {"study": name, **row}
             write_csv(pd.DataFrame([rows[k] for k in sorted(rows)]), file)
             progress.update()
     return pd.read_csv(file)
