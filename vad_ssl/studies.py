@@ -41,6 +41,7 @@ _QUIRK = {"method": "released"}
 _STABLE = {**_STRONG, "method": "stable-mean-teacher"}
 _PLAIN = {**_STABLE, "recovery": False, "differences": False}
 _ENTROPY = {"distance": "entropy", "lam": 1.0}
+_AGREE = {"naming": "agreement", "naming_weight": 10.0}
 
 
 def _in_domain() -> str:
@@ -138,6 +139,7 @@ STUDIES = {
             "G": {**_OURS, "attention": "gradient"},
             "CC + V": {**_OURS, "lam1": 0.01},
             "stable mean teacher": {"method": "stable-mean-teacher"},
+            "mean teacher, names agree": {**_PLAIN, **_ENTROPY, **_AGREE},
             "pseudo-label": {"method": "pseudo-label"},
             "twice the steps": {"times": 2},
         },
@@ -328,7 +330,6 @@ _IDEAS = {
     "both, entropy": {**_STABLE, **_ENTROPY},
 }
 _NAMED = {**_PLAIN, **_ENTROPY}
-_AGREE = {"naming": "agreement", "naming_weight": 10.0}
 _WEIGHTS = {"variance mask": (30.0, 100.0, 300.0), "gradient mask": (30.0, 100.0, 300.0)}
 _WEIGHTS |= {idea: (0.3, 1.0, 3.0) for idea in _IDEAS if "entropy" in idea}
 
