@@ -591,9 +591,9 @@ def test_the_sites_playground_has_a_page_that_the_landing_page_names(page, site)
 
 WIDGETS = {
     "06_split": 1,
-    "13_capsule": 1,
-    "23_coherence": 2,
-    "24_smoothness": 1,
+    "23_capsule": 1,
+    "14_coherence": 2,
+    "15_smoothness": 1,
     "41_protocol": 1,
     "50_widgets": 1,
     "52_inspector": 1,
@@ -624,7 +624,7 @@ def test_the_widgets_of_a_chapter_live_on_its_page(page, site, name, size):
 
 def test_code_of_100_letters_does_not_scroll_at_1280_pixels(page, site):
     page.set_viewport_size(SIZES["desktop"])
-    for name in ("_nbs/03_records", "_nbs/23_coherence", "_nbs/52_inspector", "_nbs/53_playground"):
+    for name in ("_nbs/03_records", "_nbs/14_coherence", "_nbs/52_inspector", "_nbs/53_playground"):
         page.goto(f"{site}/{name}.html")
         page.evaluate("document.querySelectorAll('details').forEach((d) => (d.open = true))")
         wide = page.locator(".cell_input pre").evaluate_all(
@@ -635,7 +635,7 @@ def test_code_of_100_letters_does_not_scroll_at_1280_pixels(page, site):
 
 
 def test_runs_of_tests_are_folded_under_a_line_that_counts_them(page, site):
-    page.goto(f"{site}/_nbs/23_coherence.html")
+    page.goto(f"{site}/_nbs/14_coherence.html")
     line = page.get_by_text("tests: what they pin down").first
     code = line.locator("xpath=ancestor::details//pre").first
     assert not code.is_visible()
@@ -650,8 +650,8 @@ def test_the_site_asks_no_other_host_and_fits(page, site, size):
     page.set_viewport_size(SIZES[size])
     for name in (
         "index",
-        "_nbs/23_coherence",
-        "_nbs/25_objective",
+        "_nbs/14_coherence",
+        "_nbs/31_objective",
         "paper_to_code",
         "symbols",
         "api",

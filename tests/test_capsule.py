@@ -1,4 +1,4 @@
-"Generated from nbs/13_capsule.ipynb: change the notebook, then `make export`."
+"Generated from nbs/23_capsule.ipynb: change the notebook, then `make export`."
 from types import SimpleNamespace
 from vad_ssl.exercise import Case
 from vad_ssl.exercise import Exercise

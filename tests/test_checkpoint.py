@@ -1,4 +1,4 @@
-"Generated from nbs/31_checkpoint.ipynb: change the notebook, then `make export`."
+"Generated from nbs/07_checkpoint.ipynb: change the notebook, then `make export`."
 from pathlib import Path
 from torch import nn
 from vad_ssl.files import TrainingError

@@ -1,4 +1,4 @@
-"Generated from nbs/23_coherence.ipynb: change the notebook, then `make export`."
+"Generated from nbs/14_coherence.ipynb: change the notebook, then `make export`."
 from functools import partial
 from types import SimpleNamespace
 from vad_ssl.consistency import l2_consistency

@@ -1,4 +1,4 @@
-"Generated from nbs/22_consistency.ipynb: change the notebook, then `make export`."
+"Generated from nbs/13_consistency.ipynb: change the notebook, then `make export`."
 from functools import partial
 from types import SimpleNamespace
 from vad_ssl.detector import small_detector

@@ -1,4 +1,4 @@
-"Generated from nbs/14_detector.ipynb: change the notebook, then `make export`."
+"Generated from nbs/24_detector.ipynb: change the notebook, then `make export`."
 from pathlib import Path
 from torch import nn
 from types import SimpleNamespace

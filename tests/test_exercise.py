@@ -1,4 +1,4 @@
-"Generated from nbs/09_exercise.ipynb: change the notebook, then `make export`."
+"Generated from nbs/10_exercise.ipynb: change the notebook, then `make export`."
 from types import SimpleNamespace
 from vad_ssl.views import apply
 from vad_ssl.views import flip_where

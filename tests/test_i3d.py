@@ -1,4 +1,4 @@
-"Generated from nbs/12_i3d.ipynb: change the notebook, then `make export`."
+"Generated from nbs/22_i3d.ipynb: change the notebook, then `make export`."
 from pathlib import Path
 from safetensors.torch import save_file
 from types import SimpleNamespace

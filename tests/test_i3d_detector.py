@@ -1,4 +1,4 @@
-"Generated from nbs/15_i3d_detector.ipynb: change the notebook, then `make export`."
+"Generated from nbs/25_i3d_detector.ipynb: change the notebook, then `make export`."
 from types import SimpleNamespace
 from vad_ssl.i3d import kinetics_path
 from vad_ssl.i3d import kinetics_weights

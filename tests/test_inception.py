@@ -1,4 +1,4 @@
-"Generated from nbs/11_inception.ipynb: change the notebook, then `make export`."
+"Generated from nbs/21_inception.ipynb: change the notebook, then `make export`."
 import pytest
 import torch
 import torch.nn.functional as F

@@ -1,4 +1,4 @@
-"Generated from nbs/21_losses.ipynb: change the notebook, then `make export`."
+"Generated from nbs/12_losses.ipynb: change the notebook, then `make export`."
 from types import SimpleNamespace
 from vad_ssl.exercise import Case
 from vad_ssl.exercise import Exercise

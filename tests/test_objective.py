@@ -1,4 +1,4 @@
-"Generated from nbs/25_objective.ipynb: change the notebook, then `make export`."
+"Generated from nbs/31_objective.ipynb: change the notebook, then `make export`."
 from pathlib import Path
 from types import SimpleNamespace
 from vad_ssl.coherence import coherence_loss
@@ -106,7 +106,7 @@ def test_some_of_the_clips_keep_their_views_and_their_answers(setup_1, setup_2):
     assert some_of(seen.views[0], slice(2)).flip.shape == (2,)
 
 
-def test_labelled_losses_are_the_mean_over_both_views_of_those_of_chapter_21(setup_1, setup_2, setup_3):
+def test_labelled_losses_are_the_mean_over_both_views_of_those_of_chapter_12(setup_1, setup_2, setup_3):
     lab = setup_1.lab
     model = setup_2.model
     progress = setup_3.progress

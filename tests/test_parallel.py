@@ -1,4 +1,4 @@
-"Generated from nbs/32_parallel.ipynb: change the notebook, then `make export`."
+"Generated from nbs/09_parallel.ipynb: change the notebook, then `make export`."
 from torch import nn
 from types import SimpleNamespace
 from vad_ssl.files import TrainingError

@@ -1,4 +1,4 @@
-"Generated from nbs/34_pretrain.ipynb: change the notebook, then `make export`."
+"Generated from nbs/33_pretrain.ipynb: change the notebook, then `make export`."
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace

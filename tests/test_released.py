@@ -357,13 +357,13 @@ def setup_5(setup_2, setup_4):
     released = setup_4.released
     ours = setup_4.ours
     def after_one_m_step(spread=(0.1, 1.0)):
-        "Mean activation of two parents whose votes scatter as said: released, and chapter 13's."
+        "Mean activation of two parents whose votes scatter as said: released, and chapter 23's."
         votes = torch.randn(500, 8, 2, 16, generator=g) * torch.tensor(spread)[:, None]
         even, everyone = torch.full((500, 8, 2), 0.5), torch.ones(500, 8)
         zeros = torch.zeros(2, 16), torch.zeros(2)
         released = _m_step(votes, even, everyone, *zeros)[2]
         ours = capsule.em_routing(votes, everyone, *zeros, iters=1)[1]
-        return {"released": released.mean(0).tolist(), "chapter 13": ours.mean(0).tolist()}
+        return {"released": released.mean(0).tolist(), "chapter 23": ours.mean(0).tolist()}
     return SimpleNamespace(after_one_m_step=after_one_m_step)
 
 
@@ -372,7 +372,7 @@ def test_the_released_activation_prefers_parents_about_whom_nobody_agrees(setup_
     means = after_one_m_step()
     agree, scatter = means["released"]
     assert agree < 0.4 < 0.6 < scatter
-    agree, scatter = means["chapter 13"]
+    agree, scatter = means["chapter 23"]
     assert agree > 0.6 > 0.4 > scatter
 
 

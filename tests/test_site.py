@@ -45,9 +45,9 @@ def test_a_name_that_does_not_exist_is_found():
 
 
 def test_a_row_of_the_table_leads_everywhere():
-    row = dict(item="Eq. 4", what="mask", chapter="23_coherence", code=["coherence.variance_mask"])
+    row = dict(item="Eq. 4", what="mask", chapter="14_coherence", code=["coherence.variance_mask"])
     page = paper_page([row | dict(test=["test_coherence.test_by_hand"], status="implemented")])
-    assert "| [Eq. 4](#eq-4) | mask | [23_coherence](_nbs/23_coherence.ipynb) |" in page
+    assert "| [Eq. 4](#eq-4) | mask | [14_coherence](_nbs/14_coherence.ipynb) |" in page
     assert "`~vad_ssl.coherence.variance_mask` | *by hand* | implemented |" in page
 
 
@@ -147,7 +147,7 @@ def test_every_widget_of_the_stored_notebooks_has_a_still_picture():
 
 
     found = {path.stem: widgets(path) for path in notebooks(repository())}
-    assert {"06_split", "13_capsule", "23_coherence", "24_smoothness"} <= {
+    assert {"06_split", "23_capsule", "14_coherence", "15_smoothness"} <= {
         k for k, v in found.items() if v
     }
     for stem, cells in found.items():

@@ -1,4 +1,4 @@
-"Generated from nbs/24_smoothness.ipynb: change the notebook, then `make export`."
+"Generated from nbs/15_smoothness.ipynb: change the notebook, then `make export`."
 from types import SimpleNamespace
 from vad_ssl.coherence import variance_mask
 from vad_ssl.consistency import l2_consistency

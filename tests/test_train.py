@@ -1,4 +1,4 @@
-"Generated from nbs/33_train.ipynb: change the notebook, then `make export`."
+"Generated from nbs/32_train.ipynb: change the notebook, then `make export`."
 from pathlib import Path
 from torch import nn
 from types import SimpleNamespace

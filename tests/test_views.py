@@ -1,4 +1,4 @@
-"Generated from nbs/07_views.ipynb: change the notebook, then `make export`."
+"Generated from nbs/11_views.ipynb: change the notebook, then `make export`."
 from types import SimpleNamespace
 import pytest
 import torch

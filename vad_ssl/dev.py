@@ -70,15 +70,15 @@ def _still(path: Path):
 
 # %% ../nbs/92_dev.ipynb #4fe52fb4
 PARTS = {
-    "0": "Clips",
-    "1": "Network",
-    "2": "Method",
+    "1": "The method",
+    "2": "Network",
     "3": "Training",
     "4": "Scores",
     "5": "Looking",
     "6": "Other ways",
     "7": "Objects",
     "8": "Experiments and results",
+    "0": "Ground: files, videos, checkpoints",
     "9": "Workshop",
 }
 
@@ -86,7 +86,7 @@ PARTS = {
 class Chapter(NamedTuple):
     "What the head of a chapter says."
 
-    stem: str  # of its file, such as 23_coherence
+    stem: str  # of its file, such as 14_coherence
     title: str
     line: str  # what it is about
     reading: int  # minutes
@@ -94,9 +94,9 @@ class Chapter(NamedTuple):
 
 
 def chapters(root: Path) -> list:  # of Chapter
-    "All chapters, in order; a head in another form is an error that names the notebook."
-    found = []
-    for path in notebooks(root)[1:]:
+    "All chapters, as they are read; a head in another form is an error that names the notebook."
+    parts, found = "".join(PARTS), []
+    for path in sorted(notebooks(root)[1:], key=lambda p: parts.find(p.stem[0])):
         head = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"])
         title = re.match(r"# (.+)\n\n> ((?:.+\n)+)", head)
         times = re.search(r"Reading time (\d+) minutes?; runs in ([^.*]+)\.\*", head)
