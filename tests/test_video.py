@@ -20,6 +20,7 @@ from vad_ssl.video import (
     _stored_index,
     _upright,
     _warn_slow,
+    bikes,
     clip_indices,
     constant_rate,
     decode,
@@ -779,3 +780,11 @@ def test_layout_and_scale():
     clip = to_tensor(frames)
     assert tuple(clip.shape) == (3, 8, 4, 6) and clip.dtype == torch.float32
     assert clip[0, 5, 1, 2] == 1 and clip.sum() == 1
+
+
+def test_where_the_real_film_cannot_be_had_the_message_says_what_to_do():
+    with pytest.MonkeyPatch.context() as env:
+        env.setenv("VAD_SSL_CACHE", tempfile.mkdtemp())
+        env.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+        with pytest.raises(RuntimeError, match="bikes.mp4 is not there .* or copy the file"):
+            bikes()

