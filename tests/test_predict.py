@@ -22,6 +22,7 @@ import torch
 from vad_ssl.predict import (
     Sight,
     build,
+    doubt,
     frame_table,
     load_detector,
     localise,
@@ -30,6 +31,7 @@ from vad_ssl.predict import (
     predict,
     save_head,
     sight,
+    unsure_below,
 )
 
 
@@ -115,6 +117,15 @@ def test_a_head_finds_its_encoder_again():
     clip = torch.rand(1, 3, 8, 48, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         torch.testing.assert_close(again(clip).logits, whole(clip).logits, atol=5e-3, rtol=0)
+
+
+def test_four_of_five_foreign_videos_are_refused_and_a_sentence_says_so():
+    below = unsure_below(np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6]))
+    assert below == 0.5
+    assert doubt(0.49, {"unsure": {"below": below}}).startswith(
+        "probably none of them: the best score, 0.49"
+    )
+    assert doubt(0.5, {"unsure": {"below": below}}) == doubt(0.1, {}) == ""
 
 
 def test_blocks_do_not_change_the_answer(setup_1):

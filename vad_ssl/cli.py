@@ -198,7 +198,7 @@ class _Predict:
 
     def __call__(self):
         from vad_ssl.checkpoint import load_weights
-        from vad_ssl.predict import PACKAGED, card, predict
+        from vad_ssl.predict import PACKAGED, card, doubt, predict
         from vad_ssl.video import probe
         from vad_ssl.vos_scores import predict_vos
 
@@ -216,7 +216,9 @@ class _Predict:
             raise ValueError(f"{self.checkpoint}: follows objects; say which with --mask")
         classes = predict(self.video, self.checkpoint, _writable(self.out), _device(), bar=True)
         print(classes.round(3).to_string(index=False))
-        print(f"written to {self.out}")
+        print(
+            "\n".join(filter(None, (doubt(classes.score.max(), about), f"written to {self.out}")))
+        )
 
 
 @dataclass
@@ -331,6 +333,8 @@ class _Weights:
     name: tyro.conf.Positional[Literal["kinetics", "drawn", "real"]]
     out: Path | None = None  # drawn, real: file to make, ending in .safetensors
     run: Path | None = None  # real: folder of a scored run on fixed Kinetics features
+    # real: folder of videos of other actions, to learn when it had better be silent
+    others: Path | None = None
     seed: int = 0  # drawn: of its videos and its training
     steps: int = 2500  # drawn: of its training
 
@@ -354,13 +358,15 @@ class _Weights:
 
     def real(self):
         from vad_ssl.checkpoint import load_weights
+        from vad_ssl.data import folder
         from vad_ssl.predict import PACKAGED, card
         from vad_ssl.run import package_run
 
         if (self.run is None) != (self.out is None):
             raise ValueError("weights real: give both --run and --out, or neither")
         if self.out:
-            package_run(self.run, self.out)
+            others = folder(self.others) if self.others else []
+            package_run(self.run, self.out, others)
         print(card(load_weights(self.out or PACKAGED)[1]))
 
 

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import nn
@@ -29,6 +30,7 @@ from vad_ssl.config import (
     Run,
     fingerprint,
     method_of,
+    read_config,
     settings,
     vary,
     weight,
@@ -37,7 +39,7 @@ from vad_ssl.config import (
 from .files import write_atomic, write_csv
 from .i3d import kinetics_weights
 from .parallel import processes
-from .predict import load_detector, save_head
+from .predict import load_detector, localise_file, save_head, sight, unsure_below
 from .pretrain import drawn_weights
 from .records import data_key
 from .train import Parts, fit, steps_of, tensorboard, with_options
@@ -302,15 +304,43 @@ def do(
     return json.loads((folder / f"row-{data_key(parts.test)}.json").read_text())
 
 # %% ../nbs/81_run.ipynb #ce523d70
+def _best(model, about: dict, videos: list) -> tuple:  # scores (n,), classes (n,)
+    "The best class of every video, and its score."
+    clips = (localise_file(model, v.path, sight(about))[1] for v in videos)
+    scores = torch.stack([x.mean(0) for x in clips])
+    return tuple(x.numpy() for x in scores.max(1))
+
+
+def _unsure(model, about: dict, others: list, known: list) -> dict:  # see `vad_ssl.predict.DOUBT`
+    "A threshold from every second foreign video; judged on the others, and on videos it knows."
+    foreign, _ = _best(model, about, others)
+    score, named = _best(model, about, known)
+    below = unsure_below(foreign[::2])
+    right = named == np.array([v.label for v in known])
+    kept = score >= below
+    return {
+        "below": below,
+        "others": len(foreign[1::2]),
+        "refused": 100 * float((foreign[1::2] < below).mean()),
+        "videos": len(known),
+        "lost": 100 * float((~kept).mean()),
+        "right": 100 * float(right[kept].mean()),
+    }
+
+
 def package_run(
     folder: Path,  # of a scored run on fixed Kinetics features
     out: Path,  # .safetensors to write
+    others: list = (),  # records of videos of other actions
 ):
     "Write the head of a run; ValueError if it is not scored."
     rows = sorted(folder.glob("row-*.json"))
     if not rows:
         raise ValueError(f"{folder}: holds no scored run; `vad-ssl study real` makes some")
     model, about = load_detector(folder / "model.safetensors")
+    if others:
+        known = parts_of(read_config(folder / "config.yaml")).test
+        about["unsure"] = _unsure(model, about, others, known)
     about["run"]["data"]["root"] = ""
     save_head(out, model, about | {"scores": json.loads(rows[-1].read_text())})
 
