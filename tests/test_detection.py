@@ -8,7 +8,7 @@ from vad_ssl.split import write_manifest
 import pytest
 import tempfile
 
-from vad_ssl.detection import _validation, evenly, split_videos
+from vad_ssl.detection import _validation, evenly, only, split_videos
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +67,15 @@ def test_held_videos_are_taken_from_the_labelled_ones(setup_1):
     assert len(lab | unl | held) == len(lab) + len(unl) + len(held) == len(train)
 
 
-def test_as_many_test_videos_of_each_class_and_settings_are_chosen_on_films_that_are_then_left_out(setup_1):
+def test_some_actions_as_many_test_videos_of_each_class_and_settings_are_chosen_on_films_that_are_then_left_out(setup_1):
     train = setup_1.train
     videos = [SimpleNamespace(name=f"{k}/{i:02d}", label=k) for k in (0, 1) for i in range(10)]
     assert [v.name[2:] for v in evenly(videos, 4)] == ["00", "03", "06", "09"] * 2
     assert len(evenly(videos, 40)) == 20
+    few = only(train, "Walk, Kick")
+    assert {(v.action, v.label) for v in few} == {("Kick", 0), ("Walk", 1)} and only(train, "") is train
+    with pytest.raises(ValueError, match="actions=Wolk: the data set knows .*Walk"):
+        only(train, "Walk,Wolk")
     learned, scored = _validation(train)
     assert len(learned) + len(scored) == len(train) and {v.label for v in scored} == set(range(8))
     assert not {v.group for v in learned} & {v.group for v in scored}

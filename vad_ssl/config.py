@@ -100,6 +100,7 @@ class Data:
     validation: _Share = 0.0
     # what is scored; validation: videos on which settings are chosen, kept out of training
     part: Literal["test", "validation"] = "test"
+    actions: str = ""  # only these, separated by commas; empty: all of the data set
     test_videos: _Natural = 0  # of each class, evenly picked by name; 0: all
     bad_files: _Natural = 10  # unreadable videos to skip and name before training stops
 
@@ -388,7 +389,7 @@ def fingerprint(run: Run) -> str:
     "A short name that changes with every field that may change the trained weights."
     decisive = settings(replace(run, machine=Machine())) | {"lam": weight(run)}
     decisive |= {"part": Data.part}  # which videos are scored: files say
-    del decisive["test_videos"]
+    del decisive["test_videos"], decisive["actions"]
     decisive = {k: v for k, v in decisive.items() if not (k in _LATER and v == _LATER[k])}
     if run.network.weights == "drawn":  # other weights under the same name are other runs
         decisive["drawn"] = drawn_weights()[1]["sha256"]
