@@ -18,8 +18,10 @@ from itertools import groupby
 from pathlib import Path
 
 from .cells import NotebookError, code_cells, exported
+from .checkpoint import load_weights
 from .dev import PARTS, chapters, notebooks, repository
 from .playground import Playground
+from .predict import PACKAGED, card
 from .widgets import KIND, fragment, write_page
 
 # %% ../nbs/93_site.ipynb #4c20c807
@@ -243,6 +245,7 @@ def write_sources(root: Path):
     pages[docs / "paper_to_code.md"] = paper_page(rows)
     pages[docs / "api.md"] = _api_page(root)
     pages[docs / "sidebar.md"] = sidebar(root)
+    pages[docs / "card.md"] = f"```text\n{card(load_weights(PACKAGED)[1])}\n```\n"
     for path, text in pages.items():
         _put(path, text)
     page = json.loads((docs / "demo" / "inspector.json").read_text(encoding="utf-8"))
