@@ -2,14 +2,14 @@
 
 python benchmarks/learning.py [--seed 0] [--runs FOLDER] [--out nbs/results]
 
-Trains the rows of the study `ablation` and a mean teacher (preset `pretrained`, 600 steps) and
+Trains the rows of the study `ablation` and a mean teacher (preset `pretrained`, 400 steps) and
 looks at the middle clip of test videos. Writes `learning.csv`: a row a run and checkpoint, with the
 losses of its 50 steps and, over 32 videos (4 of each class, evenly picked by name), the IoU with
 the truth, the width of the unsure band in pixels (0.1 to 0.9, a pixel of the truth's boundary), and
 the share of both masks that lies within two pixels of that boundary (`chance`: of the area that
 does); `learning.npz`: of three videos (evenly picked by name from all) the middle frame, its truth,
 and prediction, variance and gradient mask of three runs after 0, 50, 150 and 400 steps; and
-`ablation_maps.npz`: the prediction of the six runs of the ablation after 600.
+`ablation_maps.npz`: the prediction of the six runs of the ablation at the end.
 """
 
 import argparse
@@ -29,9 +29,8 @@ from vad_ssl.predict import sight
 from vad_ssl.run import parts_of, train_run
 from vad_ssl.studies import STUDIES
 
-ABLATION = STUDIES["ablation"].rows
-ROWS = ABLATION | {"mean teacher": {"method": "mean-teacher"}}
-WATCHED = {"supervised": "supervised", "V, cyclic": "ours", "mean teacher": "mean teacher"}
+ROWS = STUDIES["ablation"].rows | {"mean teacher": {"method": "mean-teacher"}}
+WATCHED = "supervised", "V, cyclic", "mean teacher"
 STEPS = 0, 50, 150, 400
 MAPS = "prediction", "variance mask, ring", "gradient mask"
 MIDDLE = 4  # frame of the clip that is stored
@@ -75,6 +74,28 @@ def small(x) -> np.ndarray:  # uint8
     return np.asarray(x * 255).round().astype("uint8")
 
 
+def watch(run, parts, runs: Path, three: list) -> tuple:  # a row a checkpoint, and their panels
+    "Train a run, or find it trained, and look at it after every epoch."
+    folder = train_run(run, runs, bar=False, parts=parts).parent
+    models, about = run_steps(folder)
+    shown, scored = (clips_of(x, sight(about)) for x in (three, evenly(parts.test, 4)))
+    log = pd.read_csv(folder / "log.csv").drop(columns=["epoch", "seconds", "lr"])
+    log.index = (log.index + 1) * run.training.steps
+    rows, pictures = [], {}
+    for name, model in models.items():
+        step = int(name.removeprefix("step "))
+        pictures[step] = looks(model, shown)
+        mean = pd.DataFrame(map(measures, looks(model, scored))).mean().to_dict()
+        each = {f"IoU {k}": measures(x)["IoU"] for k, x in enumerate(pictures[step], 1)}
+        rows.append({"step": step, **mean, **each, **(log.loc[step].to_dict() if step else {})})
+    return rows, pictures
+
+
+def middles(pictures: list, name: str) -> list:  # of uint8
+    "One panel's middle frame of every clip."
+    return [small(x[name][MIDDLE]) for x in pictures]
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
@@ -83,35 +104,22 @@ if __name__ == "__main__":
     args = parser.parse_args()
     torch.set_num_threads(1)
     runs = args.runs or Path(tempfile.mkdtemp())
-    base = vary(PRESETS["pretrained"], seed=args.seed, keep=20)
-    parts, tables, watched, ablated = parts_of(base), [], [], []
+    base = vary(PRESETS["pretrained"], seed=args.seed, epochs=8, keep=20)
+    parts, tables, pictures = parts_of(base), [], {}
     names = sorted(parts.test, key=lambda v: v.name)
     three = [names[int(k)] for k in np.linspace(0, len(names) - 1, 3).round()]
-    for row, fields in ROWS.items():
-        folder = train_run(vary(base, **fields), runs, bar=False, parts=parts).parent
-        models, about = run_steps(folder)
-        shown, scored = (clips_of(x, sight(about)) for x in (three, evenly(parts.test, 4)))
-        log = pd.read_csv(folder / "log.csv").drop(columns=["epoch", "seconds", "lr"])
-        log.index = (log.index + 1) * base.training.steps
-        for name, model in models.items():
-            step, pictures = int(name[5:]), looks(model, shown)
-            table = pd.DataFrame(map(measures, looks(model, scored))).mean().to_dict()
-            each = {f"IoU {k}": measures(x)["IoU"] for k, x in enumerate(pictures, 1)}
-            losses = log.loc[step].to_dict() if step else {}
-            tables.append({"row": row, "step": step, **table, **each, **losses})
-            if row in WATCHED and step in STEPS:
-                watched.append([[small(x[m][MIDDLE]) for x in pictures] for m in MAPS])
-        if row in ABLATION:
-            ablated.append([small(x["prediction"][MIDDLE]) for x in pictures])
-        print(row, tables[-1]["IoU"], flush=True)
-    table = pd.DataFrame(tables).round(4)
-    table.to_csv(args.out / "learning.csv", index=False)
+    for row, fields in sorted(ROWS.items(), key=lambda x: x[0] not in WATCHED):
+        rows, pictures[row] = watch(vary(base, **fields), parts, runs, three)
+        tables += [{"row": row, **x} for x in rows]
+        print(row, *(round(x["IoU"], 3) for x in rows), flush=True)
+    pd.DataFrame(tables).round(4).to_csv(args.out / "learning.csv", index=False)
+    last = pictures["supervised"][max(STEPS)]
     views = {
-        "frame": [frames[MIDDLE] for _, frames, _ in shown],
-        "truth": [small(truth[MIDDLE]) for *_, truth in shown],
+        "videos": [v.name for v in three],
+        "frame": [x["frame"][MIDDLE] for x in last],
+        "truth": [small(x["truth"][MIDDLE] > 0) for x in last],
     }
-    h, w = views["truth"][0].shape
-    watched = np.reshape(watched, (len(WATCHED), len(STEPS), len(MAPS), 3, h, w))
-    videos = [v.name for v in three]
-    np.savez_compressed(args.out / "learning.npz", **views, maps=watched, videos=videos)
-    np.savez_compressed(args.out / "ablation_maps.npz", **views, maps=ablated, videos=videos)
+    watched = [[[middles(pictures[r][k], m) for m in MAPS] for k in STEPS] for r in WATCHED]
+    ablated = [middles(pictures[r][max(STEPS)], MAPS[0]) for r in STUDIES["ablation"].rows]
+    np.savez_compressed(args.out / "learning.npz", **views, maps=watched)
+    np.savez_compressed(args.out / "ablation_maps.npz", **views, maps=ablated)
