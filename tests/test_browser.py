@@ -25,8 +25,10 @@ import pytest
 import torch
 from filelock import FileLock
 
+from vad_ssl.checkpoint import save_checkpoint, save_weights
 from vad_ssl.coherence import coherence_loss, coherence_weight, exp_rampup, variance_mask
 from vad_ssl.consistency import l2_consistency
+from vad_ssl.detector import small_detector
 from vad_ssl.dev import repository
 from vad_ssl.inspector import Inspector
 from vad_ssl.playground import SCENES, Playground, pull, slope
@@ -264,6 +266,29 @@ def test_keys_play_and_checkpoints(page, standalone):
     before = canvases(page)
     page.get_by_role("slider", name="checkpoint").press("ArrowLeft")
     assert page.get_by_text("early").is_visible() and canvases(page) != before
+
+
+def test_a_folder_of_a_run_is_a_slider_that_changes_the_maps(page, film, tmp_path):
+    """Every checkpoint of a run, by its step, with the map that Python computes."""
+    about = {"detector": "small", "width": 8, "classes": ["a", "b", "c"]}
+    about |= {"frames": 8, "stride": 2, "short": 24, "size": [24, 24]}
+    for step in (0, 50, 150, 400):
+        torch.manual_seed(step)
+        model = small_detector(3, width=8)
+        save_checkpoint(tmp_path, step, {"model": model}, {}, keep=4)
+    save_weights(tmp_path / "model.safetensors", model, about)
+    run = Inspector(film[0], tmp_path)
+    page.goto(run.to_html(tmp_path / "run.html").as_uri())
+    slider, pictures = page.get_by_role("slider", name="checkpoint"), set()
+    slider.wait_for()
+    for k, name in enumerate(["step 0", "step 50", "step 150", "step 400"]):
+        slider.fill(str(k))
+        assert slider.get_attribute("aria-valuetext") == name
+        assert page.get_by_text(name, exact=True).is_visible()
+        shown = page.evaluate("[...viewer.maps.prediction.values]")
+        close(shown, run.panels(name)["prediction"], 1e-4)
+        pictures.add(canvases(page)[1])
+    assert len(pictures) == 4
 
 
 def test_dark_mode_is_dark(page, standalone):

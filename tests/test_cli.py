@@ -10,12 +10,14 @@ from vad_ssl.config import Run
 from vad_ssl.config import settings
 from vad_ssl.video import write_video
 from vad_ssl.vos import small_vos
+from vad_ssl.widgets import read_page
 import contextlib
 import io
 import numpy as np
 import os
 import pytest
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -140,6 +142,26 @@ def test_the_inspector_writes_a_page_and_refuses_what_it_cannot_read_in_one_line
     }.items():
         status, text = attempt("inspect", *words)
         assert status == 2 and named in text and text.count("\n") == 1, text
+
+
+def test_a_run_is_inspected_step_by_step(setup_1):
+    attempt = setup_1.attempt
+    home = setup_1.home
+    import shlex
+
+    from vad_ssl.actors import make_actors
+    from vad_ssl.widgets import read_page
+
+    root = make_actors(home / "few", train=5, test=1, workers=1)
+    few = "--method mean-teacher --width 8 --epochs 3 --steps 2 --keep 9"
+    few += " --batch-labelled 2 --batch-unlabelled 2"
+    assert attempt("train", "--data", root, *shlex.split(few), "--out", home / "run")[0] == 0
+    (folder,) = (home / "run" / "runs").iterdir()
+    video, page = root / "videos" / "Walk" / "v_Walk_g02_c01.avi", home / "steps.html"
+    assert attempt("inspect", video, "--checkpoint", folder, "--out", page) == (0, "")
+    data, _ = read_page(page)
+    assert [step["name"] for step in data["steps"]] == ["step 0", "step 2", "step 4", "step 6"]
+    assert len({step["loc1"]["data"] for step in data["steps"]}) == 4
 
 
 def test_every_command_has_help(setup_1):

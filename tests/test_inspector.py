@@ -1,7 +1,10 @@
 "Generated from nbs/52_inspector.ipynb: change the notebook, then `make export`."
 from pathlib import Path
+from torch import nn
 from types import SimpleNamespace
 from vad_ssl.actors import draw_video
+from vad_ssl.checkpoint import save_checkpoint
+from vad_ssl.checkpoint import save_weights
 from vad_ssl.detector import small_detector
 from vad_ssl.panels import look
 from vad_ssl.panels import mirror
@@ -14,10 +17,11 @@ import json
 import numpy as np
 import pytest
 import re
+import shutil
 import tempfile
 import torch
 
-from vad_ssl.inspector import Inspector, live_notebook, serve
+from vad_ssl.inspector import Inspector, live_notebook, run_steps, serve
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +126,80 @@ def test_arrays_alone_a_file_alone_and_a_second_view_of_ones_own(setup_1, setup_
     assert Inspector(home / "walk.avi").numbers == read_clip(home / "walk.avi")[2]
     shifted = Inspector(film, model, second_view=mirror(1, 32)._replace(by=torch.tensor([[0, 9]])))
     assert not next(iter(shifted.looks.values())).valid.all()
+
+
+@pytest.fixture
+def setup_3():
+    def run_folder(root, steps, **modules):  # name -> what a checkpoint holds beside the model
+        "A folder as a run leaves it: a checkpoint for every step, and the finished detector."
+        about = {"detector": "small", "width": 8, "classes": ["a", "b", "c"]}
+        about |= {"frames": 8, "stride": 2, "short": 24, "size": [24, 24]}
+        for step, detector in steps.items():
+            parts = {name: wrap(detector) for name, wrap in modules.items()}
+            save_checkpoint(root, step, {"model": detector} | parts, {}, keep=9)
+        save_weights(root / "model.safetensors", detector, about)
+        return root
+
+
+    learned = {}
+    for step in (0, 20, 100):
+        torch.manual_seed(step)
+        learned[step] = small_detector(3, width=8)
+    return SimpleNamespace(run_folder=run_folder, learned=learned, step=step)
+
+
+def test_a_folder_of_a_run_is_a_slider_through_its_steps(setup_2, setup_3):
+    film = setup_2.film
+    run_folder = setup_3.run_folder
+    learned = setup_3.learned
+    step = setup_3.step
+    folder = run_folder(Path(tempfile.mkdtemp()), learned)
+    run = Inspector(film, folder)
+    assert list(run.looks) == ["step 0", "step 20", "step 100"]
+    assert run.classes == ["a", "b", "c"]
+    page = run.to_html(folder / "page.html")
+    steps = read_page(page)[0]["steps"]
+    assert [step["name"] for step in steps] == list(run.looks)
+    for step, net in zip(steps, learned.values()):
+        loc1 = unpack(step["loc1"]).reshape(8, 32, 32)
+        np.testing.assert_allclose(loc1, look(net, film).loc1, atol=1e-5)
+
+
+def test_of_a_mean_teacher_the_average_is_shown(setup_2, setup_3):
+    film = setup_2.film
+    run_folder = setup_3.run_folder
+    learned = setup_3.learned
+    def average(other):
+        "A teacher that holds other weights than the model beside it."
+        return lambda net: nn.ModuleDict({"module": other})
+
+
+    def part(other):
+        return lambda net: nn.ModuleDict({"average": average(other)(net), "corrector": nn.Linear(2, 2)})
+
+
+    def labeller(other):
+        return lambda net: other
+
+
+    first, last = learned[0], learned[100]
+    for wrap, shown in ((average, last), (part, last), (labeller, first)):
+        folder = run_folder(Path(tempfile.mkdtemp()), {0: first}, teacher=wrap(last))
+        found, _ = run_steps(folder)
+        assert torch.equal(look(found["step 0"], film).loc1, look(shown, film).loc1)
+
+
+def test_a_run_that_is_not_finished_or_kept_nothing_is_one_line(setup_1, setup_2, setup_3):
+    model = setup_1.model
+    home = setup_1.home
+    film = setup_2.film
+    run_folder = setup_3.run_folder
+    folder = run_folder(Path(tempfile.mkdtemp()), {0: model})
+    shutil.rmtree(folder / "step-00000000")
+    with pytest.raises(ValueError, match="holds no checkpoints step-"):
+        Inspector(film, folder)
+    with pytest.raises(ValueError, match="model.safetensors: no such checkpoint"):
+        Inspector(film, home)
 
 
 def test_what_does_not_fit_is_named(setup_1, setup_2):

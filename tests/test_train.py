@@ -202,7 +202,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_names_the_files(setup_1, 
     folder = Path(tempfile.mkdtemp())
     with pytest.raises(TrainingError, match="batch 8: .*film116; last good checkpoint: step-00000004"):
         fit(OneNumber(), spoilt(116), Named(), 3, folder, bar=False)
-    with pytest.raises(TrainingError, match="on files unnamed; last good checkpoint: none yet"):
+    with pytest.raises(TrainingError, match="on files unnamed; last good checkpoint: step-00000000"):
         fit(OneNumber(), spoilt(100), Batches(), 3, Path(tempfile.mkdtemp()), bar=False)
 
 

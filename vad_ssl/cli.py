@@ -226,7 +226,7 @@ class _Inspect:
     "see every map and mask of every frame of a clip: live, or as one page with --out"
 
     video: tyro.conf.Positional[Path]  # any video file, or a folder of frames
-    # model.safetensors; without it the picture's brightness stands in
+    # model.safetensors, or the folder of a run: all its checkpoints; default: the brightness
     checkpoint: Path | None = None
     frame: int | None = None  # a frame that the clip must hold; default: the middle
     out: Path | None = None  # page to write; default: serve the live inspector on this machine

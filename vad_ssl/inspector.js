@@ -236,6 +236,7 @@ function draw(v) {
   c.frame.value = s.frame;
   c.frameText.textContent = `${s.frame + 1} of ${data.t}${data.numbers ? ` (frame ${data.numbers[s.frame]} of the video)` : ""}`;
   c.stepText.textContent = data.steps[s.step].name;
+  c.step.setAttribute("aria-valuetext", data.steps[s.step].name);
   c.rampText.textContent = show(Number(s.ramp), 2);
   readOut(v);
   root.dataset.frame = s.frame;

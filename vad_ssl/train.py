@@ -128,7 +128,7 @@ def _not_finite(
     if hasattr(batches, "names"):
         found = [name for _, *pair, _ in group for name in batches.names(*pair)]
     files = ", ".join(dict.fromkeys(found)) or "unnamed"
-    last = next((p.name for p in checkpoints(folder)), "none yet")
+    last = checkpoints(folder)[0].name
     return TrainingError(
         f"batch {group[-1][0] + 1}: loss or gradient not finite on files {files}; last good "
         f"checkpoint: {last}. Lower the rate, look at these files, or go on with on_nan=skip"
@@ -377,6 +377,8 @@ def fit(
     place = keeper.place
     if teacher is not None:
         teacher.to(accelerator.device)
+    if not keeper.step:
+        keeper.save()
     spread, optimiser = _prepared(model, optimiser, accelerator, compiled)
     work = _Engine(spread, step, optimiser, accelerator, teacher, follow, beside)
     silent = not (bar and main)
