@@ -4,10 +4,21 @@ from types import SimpleNamespace
 from vad_ssl.cells import NotebookError
 import json
 import pytest
+import re
 import shutil
 import tempfile
 
-from vad_ssl.dev import Chapter, _still, chapters, check, export, repository, run_notebook
+from vad_ssl.dev import (
+    Chapter,
+    _still,
+    _unexplained,
+    chapters,
+    check,
+    export,
+    repository,
+    run_notebook,
+    unprinted,
+)
 
 
 @pytest.fixture
@@ -82,6 +93,18 @@ def test_chapters_lead_to_their_neighbours_and_a_bad_head_is_named(setup_2):
     (small / "nbs" / "01_toy.ipynb").write_text(good)
 
 
+def test_the_losses_are_read_within_an_hour_and_a_chapter_needs_only_earlier_ones_or_the_ground():
+    order = chapters(repository())
+    method = [c for c in order if c.stem[0] == "1"]
+    assert order[: len(method)] == method and sum(c.reading for c in method) <= 70  # minutes
+    read = [c.stem for c in order]
+    for k, stem in enumerate(read):
+        book = json.loads((repository() / "nbs" / f"{stem}.ipynb").read_text(encoding="utf-8"))
+        needs = re.search(r"Needs: (.*?)\. Rea", "".join(book["cells"][0]["source"]))
+        for other in re.findall(r"\]\((\w+)\.ipynb\)", needs[1]) if needs else ():
+            assert other in read[:k] or other[0] == "0", f"{stem} needs {other}, which comes later"
+
+
 def test_an_import_of_a_later_chapter_a_number_used_twice_and_a_name_in_two_modules_are_found(setup_2):
     small = setup_2.small
     chapter = setup_2.chapter
@@ -102,7 +125,7 @@ def test_an_import_of_a_later_chapter_a_number_used_twice_and_a_name_in_two_modu
     assert check(small) == [] and not (small / "vad_ssl" / "again.py").exists()
 
 
-def test_a_long_line_and_an_unformatted_cell_are_found(setup_2):
+def test_a_long_line_an_unformatted_cell_and_four_cells_without_a_word_are_found(setup_2):
     small = setup_2.small
     chapter = setup_2.chapter
     double = setup_2.double
@@ -111,6 +134,8 @@ def test_a_long_line_and_an_unformatted_cell_are_found(setup_2):
     export(small)
     found = "\n".join(check(small))
     assert "long line" in found and "would be reformatted" in found
+    chapter("01_toy.ipynb", "#| default_exp toy", double, "#| setup\na = 1", "b = 1", "c = 1", "d = 1")
+    assert _unexplained(small) == ["nbs/01_toy.ipynb, cell c5: the fourth in a row, say why"]
     for path, text in before.items():
         path.write_text(text)
     export(small)
@@ -132,6 +157,23 @@ def test_a_stored_widget_is_taken_out_and_pictures_stay(setup_1):
     assert [len(c["outputs"]) for c in after["cells"]] == [0, 1, 1]
     assert set(after["cells"][2]["outputs"][0]["data"]) == {"image/png", "text/plain"}
     assert "widgets" not in after["metadata"]
+
+
+def test_a_number_in_prose_that_nobody_printed_is_found_and_names_are_no_numbers(setup_1):
+    notebook = setup_1.notebook
+    path = notebook("#| fig-alt: 99 bars\nshare = 0.26", "print(f'{1344:,} videos')")
+    book = json.loads(path.read_text())
+    book["cells"][1]["outputs"] = [{"output_type": "stream", "text": ["1,344 videos, +5.0 points\n"]}]
+    prose = "Of 1,344 videos 26% gain 5 points ([5.2, 99]), -7.5 at 0.5 and f-mAP@0.5 with `lr=3`."
+    prose += "\n\n1. Table 3 and Figs. 4 to 6 of UCF101-24, in 2022: $x = 8$, 95% interval, 11 videos."
+    book["cells"].append(dict(cell_type="markdown", source=[prose]))
+    path.write_text(json.dumps(book))
+    assert unprinted(path) == ["5.2", "99", "7.5", "11"]
+
+
+def test_every_number_in_the_prose_of_the_results_was_printed_by_a_cell():
+    for path in sorted((repository() / "nbs").glob("8*.ipynb")):
+        assert unprinted(path) == [], path.name
 
 
 def test_a_notebook_with_a_failing_cell_is_noticed(setup_1):
