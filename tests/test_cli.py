@@ -8,6 +8,8 @@ from vad_ssl.checkpoint import save_weights
 from vad_ssl.config import PRESETS
 from vad_ssl.config import Run
 from vad_ssl.config import settings
+from vad_ssl.detector import small_detector
+from vad_ssl.i3d import kinetics_path
 from vad_ssl.video import write_video
 from vad_ssl.vos import small_vos
 from vad_ssl.widgets import read_page
@@ -130,18 +132,34 @@ def test_wrong_use_is_one_line_and_status_two(setup_1):
 def test_the_inspector_writes_a_page_and_refuses_what_it_cannot_read_in_one_line(setup_1):
     attempt = setup_1.attempt
     home = setup_1.home
-    assert attempt("inspect", home / "blink.avi", "--out", home / "pages" / "blink.html") == (0, "")
-    page = (home / "pages" / "blink.html").read_text()
-    assert "<canvas" not in page and "brightness" in page
+    said = dict(detector="small", width=4, classes=["a", "b"], frames=4, stride=1, short=24)
+    save_weights(home / "two.safetensors", small_detector(2, width=4), said)
+    known = "--checkpoint", home / "two.safetensors"
+    page = home / "pages" / "blink.html"
+    assert attempt("inspect", home / "blink.avi", *known, "--out", page) == (0, "")
+    assert "<canvas" not in page.read_text() and "two" in page.read_text()
     for named, words in {
         "none.avi": [home / "none.avi"],
         "text.avi": [home / "text.avi", "--out", home / "p.html"],
-        "no frame 7": [home / "blink.avi", "--frame", "7"],
+        "no frame 7": [home / "blink.avi", *known, "--frame", "7"],
+        "give one of them": [home / "blink.avi", *known, "--kinetics"],
         "'x'": [home / "blink.avi", "--frame", "x"],
         "none.safetensors": [home / "blink.avi", "--checkpoint", home / "none.safetensors"],
     }.items():
         status, text = attempt("inspect", *words)
         assert status == 2 and named in text and text.count("\n") == 1, text
+
+
+def test_without_a_checkpoint_the_packaged_detector_looks_and_with_kinetics_the_classifier(setup_1):
+    attempt = setup_1.attempt
+    home = setup_1.home
+    if not kinetics_path().exists():
+        pytest.skip("Kinetics weights are not on this machine")
+    page, film = home / "default.html", home / "walk.avi"
+    write_video(film, draw_video("Walk", np.random.default_rng(0), frames=40)[0])
+    for words, classes in (((), 9), (("--kinetics",), 400)):
+        assert attempt("inspect", film, *words, "--out", page) == (0, "")
+        assert len(read_page(page)[0]["classes"]) == classes
 
 
 def test_a_run_is_inspected_step_by_step(setup_1):
@@ -150,7 +168,6 @@ def test_a_run_is_inspected_step_by_step(setup_1):
     import shlex
 
     from vad_ssl.actors import make_actors
-    from vad_ssl.widgets import read_page
 
     root = make_actors(home / "few", train=5, test=1, workers=1)
     few = "--method mean-teacher --width 8 --epochs 3 --steps 2 --keep 9"

@@ -226,8 +226,10 @@ class _Inspect:
     "see every map and mask of every frame of a clip: live, or as one page with --out"
 
     video: tyro.conf.Positional[Path]  # any video file, or a folder of frames
-    # model.safetensors, or the folder of a run: all its checkpoints; default: the brightness
+    # model.safetensors, or the folder of a run: all its checkpoints; default: the detector in the
+    # package
     checkpoint: Path | None = None
+    kinetics: bool = False  # no detector: where the Kinetics classifier sees what it names
     frame: int | None = None  # a frame that the clip must hold; default: the middle
     out: Path | None = None  # page to write; default: serve the live inspector on this machine
 
@@ -236,13 +238,16 @@ class _Inspect:
         from vad_ssl.video import probe
 
         probe(self.video)
+        if self.kinetics and self.checkpoint:
+            raise ValueError("--kinetics needs no --checkpoint: give one of them")
+        model = self.checkpoint or ("kinetics" if self.kinetics else "real")
         if not self.out:
-            return serve(self.video, self.checkpoint, self.frame)
+            return serve(self.video, model, self.frame)
         _writable(self.out.parent)
         if self.out.is_dir():
             raise ValueError(f"{self.out}: is a folder; give the name of a page, such as page.html")
         title = self.video.name
-        shown = Inspector(self.video, self.checkpoint, frame=self.frame, title=title)
+        shown = Inspector(self.video, model, frame=self.frame, title=title)
         print(shown.to_html(self.out))
 
 # %% ../nbs/95_cli.ipynb #8704a046

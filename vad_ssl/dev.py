@@ -336,7 +336,7 @@ def run_here(
         return processor
 
     nbdev.test.NBProcessor = guarded
-    return nbdev.test.test_nb(Path(path), skip_flags=[] if slow else ["slow"])[0]
+    return nbdev.test.test_nb(Path(path), skip_flags=[] if slow else ["slow", "test"])[0]
 
 
 def run_notebook(
@@ -361,7 +361,7 @@ def test(
     if problems:
         return 1
     workers = str(min(2, os.cpu_count() or 1))
-    words = f"-m pytest -q -rs -n {workers} --dist worksteal tests".split()
+    words = f"-m pytest -q -rs -n {workers} --dist worksteal --durations 20 tests".split()
     words += ["--slow"] * slow
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, *words]
@@ -377,7 +377,14 @@ def lab() -> int:
 
 def clean():
     "Remove what the jobs made; never the notebooks, nor the environment that runs this."
-    for name in ("api.md", "paper_to_code.md", "_static/inspector.html", "_static/playground.html"):
+    for name in (
+        "api.md",
+        "card.md",
+        "sidebar.md",
+        "paper_to_code.md",
+        "_static/inspector.html",
+        "_static/playground.html",
+    ):
         (repository() / "docs" / name).unlink(missing_ok=True)
     for name in ("build", "demo", ".pytest_cache", "docs/_build", "docs/_nbs"):
         shutil.rmtree(repository() / name, ignore_errors=True)

@@ -19,6 +19,8 @@ import numpy as np
 from torch import Tensor
 
 from .checkpoint import checkpoints, load_weights
+from .i3d import KINETICS, kinetics_weights
+from .kinetics_map import KineticsMap
 from .panels import Look, look_at, panels, read_clip, show_panels
 from .predict import Sight, build, load_detector, sight
 from .widgets import bundle, pack, palettes, picture, widget_class, write_page
@@ -51,10 +53,27 @@ def run_steps(
     return found, about
 
 # %% ../nbs/52_inspector.ipynb #dff0133d
+def _packaged() -> tuple:
+    "The detector of the package."
+    model, about = load_detector()
+    return {"the detector of the package": model}, about
+
+
+def _classifier() -> tuple:
+    "What the Kinetics classifier sees where."
+    about = {"classes": KINETICS, "frames": 16, "stride": 2, "short": 224}
+    return {"Kinetics' classifier": KineticsMap(kinetics_weights())}, about
+
+
+_NAMED = {"real": _packaged, "kinetics": _classifier}
+
+
 def _sources(
-    model,  # None, run folder, detector, checkpoint, (t, h, w) map; list or dictionary of those
+    model,  # None, a key of `_NAMED`, run folder, detector, checkpoint, map; several of the last three
 ) -> tuple[dict, dict]:  # name -> detector or array, and what the first checkpoint says
     "Name everything, and load what is a file."
+    if isinstance(model, str) and model in _NAMED:
+        return _NAMED[model]()
     if isinstance(model, (str, Path)) and Path(model).is_dir():
         return run_steps(model)
     if not isinstance(model, (dict, list, tuple)):
@@ -203,7 +222,9 @@ def live_notebook(
     frame: int = None,
 ) -> dict:  # notebook as JSON
     "One cell that shows the inspector."
-    video, checkpoint = (p and str(Path(p).resolve()) for p in (video, checkpoint))
+    video = str(Path(video).resolve())
+    if checkpoint and checkpoint not in _NAMED:
+        checkpoint = str(Path(checkpoint).resolve())
     code = (
         "from vad_ssl.inspector import Inspector\n"
         f"Inspector({video!r}, {checkpoint!r}, frame={frame!r})"
