@@ -69,7 +69,7 @@ _NAMED = {"real": _packaged, "kinetics": _classifier}
 
 
 def _sources(
-    model,  # None, a key of `_NAMED`, run folder, detector, checkpoint, map; several of the last three
+    model,  # None, key of `_NAMED`, run folder, detector, checkpoint or map; several of these
 ) -> tuple[dict, dict]:  # name -> detector or array, and what the first checkpoint says
     "Name everything, and load what is a file."
     if isinstance(model, str) and model in _NAMED:
