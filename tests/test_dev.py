@@ -15,6 +15,7 @@ from vad_ssl.dev import (
     chapters,
     check,
     export,
+    notebooks,
     repository,
     run_notebook,
     unprinted,
@@ -103,6 +104,14 @@ def test_the_losses_are_read_within_an_hour_and_a_chapter_needs_only_earlier_one
         needs = re.search(r"Needs: (.*?)\. Rea", "".join(book["cells"][0]["source"]))
         for other in re.findall(r"\]\((\w+)\.ipynb\)", needs[1]) if needs else ():
             assert other in read[:k] or other[0] == "0", f"{stem} needs {other}, which comes later"
+
+
+def test_the_number_of_a_link_is_that_of_its_chapter():
+    pages = [*repository().glob("docs/*.md"), *repository().glob("*.md"), *notebooks(repository())]
+    for path in pages:
+        told = r"\[(?:[Cc]hapter |[Nn]otebook )?(\d+)\]\((?:_nbs/|nbs/)?(\d\d)_"
+        for number, chapter_number in re.findall(told, path.read_text(encoding="utf-8")):
+            assert number == chapter_number, f"{path.name}: [{number}] leads to {chapter_number}"
 
 
 def test_an_import_of_a_later_chapter_a_number_used_twice_and_a_name_in_two_modules_are_found(setup_2):

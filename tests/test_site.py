@@ -97,6 +97,12 @@ def test_directives_become_readable_comments_on_the_site_and_figures_get_their_w
     assert [c["metadata"].get("tags") for c in cells] == [None, None, ["hide-input"], ["hide-input"]]
 
 
+def test_a_link_to_a_page_in_docs_leads_to_it_on_the_site():
+    book = site_notebook(repository() / "nbs" / "index.ipynb")
+    text = "".join(cell["source"] for cell in book["cells"])
+    assert "](../projects.md)" in text and "../docs/" not in text
+
+
 def test_a_run_of_tests_is_folded_under_one_line_and_a_single_one_stays_open(setup_1):
     notebook = setup_1.notebook
     one, two = "#| test one\nassert 1", "#| slow\n#| test two\nassert 2"

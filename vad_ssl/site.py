@@ -173,7 +173,8 @@ def _site_cell(cell: dict, links: dict) -> dict:
     "Readable comments in place of directives, figures with alternative text, linked equations."
     source = _source(cell)
     if cell["cell_type"] != "code":
-        return {**cell, "source": linked_equations(source, links)}
+        pages = source.replace("](../docs/", "](../")  # from a notebook to a page of the site
+        return {**cell, "source": linked_equations(pages, links)}
     metadata = {}
     if _DRAWS.search(source):
         metadata = _folded("the code of this output")
