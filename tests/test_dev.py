@@ -178,6 +178,10 @@ def test_a_number_in_prose_that_nobody_printed_is_found_and_names_are_no_numbers
     book["cells"].append(dict(cell_type="markdown", source=[prose]))
     path.write_text(json.dumps(book))
     assert unprinted(path) == ["5.2", "99", "7.5", "11"]
+    book["cells"][1]["outputs"][0]["text"] += ["+2.0 [-1.0, +5.0], +3.0 [-1.0, +7.0]"]
+    book["cells"][2]["source"] = ["+3.0\n[-1.0, +7.0] but +2.0 [-1.0, +7.0]"]
+    path.write_text(json.dumps(book))
+    assert unprinted(path) == ["+2.0 [-1.0, +7.0]"]
 
 
 def test_every_number_in_the_prose_of_the_results_was_printed_by_a_cell():

@@ -277,6 +277,7 @@ def check(
 
 # %% ../nbs/92_dev.ipynb #prnt0002
 _COUNTED = r"\d[\d,]*\d(?:\.\d+)?|\d(?:\.\d+)?"  # 1,344 and 0.5
+_GAIN = r"[+-]\d+\.\d \[[+-]\d+\.\d, [+-]\d+\.\d\]"  # +7.3 [+0.1, +14.5]
 _NAMED = "[Tt]able|[Ff]igure|[Ff]ig|[Ss]ection|Eq|[Cc]hapter|[Nn]otebook|[Pp]art|[Ss]eed|[Ll]evel"
 _SILENT = "|".join(
     (
@@ -300,7 +301,7 @@ def unprinted(
     path: Path,  # notebook
 ) -> list:  # numbers in its prose, as written
     "What the prose of a notebook counts but no cell of it computed, printed or typed in."
-    known, prose = set(), ""
+    known, prose, printed = set(), "", ""
     for cell in json.loads(Path(path).read_text(encoding="utf-8"))["cells"]:
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
@@ -310,12 +311,16 @@ def unprinted(
         for output in cell.get("outputs", []):
             shown = {"text/plain": output.get("text", ""), **output.get("data", {})}
             texts += ["".join(words) for kind, words in shown.items() if kind.startswith("text/")]
+        printed += " ".join(" ".join(texts).split()) + " "
         found = re.findall(_COUNTED, "\n".join(texts))
         found += [part for word in found if "," in word for part in word.split(",")]  # 1,2,3
         known |= {float(word.replace(",", "")) for word in found}
     known |= {round(100 * value, 6) for value in known if value <= 1}  # a share, in percent
     counted = _numbers(re.sub(_SILENT, " ", prose, flags=re.M | re.S))
-    return [word for word, value in counted if value not in known]
+    gains = re.findall(_GAIN, " ".join(prose.split()))
+    return [word for word, value in counted if value not in known] + [
+        gain for gain in gains if gain not in printed
+    ]
 
 # %% ../nbs/92_dev.ipynb #9cb7eacc
 def run_here(

@@ -102,6 +102,7 @@ STUDIES = {
             "V, cyclic": _OURS,
             "G": {**_OURS, "attention": "gradient"},
             "V + G": {**_OURS, "attention": "both"},
+            "V, shared windows": {**_OURS, "attention": "shared"},  # ours, chapter 14
         }
     ),
     # Figures 1 and 3; ten videos a class have no 5 and no 15%
