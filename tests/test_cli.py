@@ -89,7 +89,8 @@ def test_options_win_over_the_file_and_the_file_over_the_preset(setup_1):
         return _parsed("train", [str(w) for w in words]).run
 
 
-    assert asked() == Run() and asked("--preset", "jhmdb21") == PRESETS["jhmdb21"]
+    assert asked() == Run()
+    assert all(asked("--preset", name) == run for name, run in PRESETS.items())
     assert asked("--task", "vos") == asked("--preset", "vos") == PRESETS["vos"]
     run = asked("--config", file, "--seed", 5, "--no-hold", "--workers", 2)
     assert (run.clip.size, run.training.epochs, run.seed) == ((224, 224), 7, 5)
