@@ -93,8 +93,7 @@ for share in (0.2, 1.0):
             right = 100 * float((named == truth).float().mean())
             row = {"layers": " + ".join(layers), "labels": share, "seed": seed}
             rows.append(row | {"labelled": len(known), "named": len(truth), "accuracy": right})
+table = pd.DataFrame(rows).round(1)
 given.out.mkdir(parents=True, exist_ok=True)
-write_csv(pd.DataFrame(rows).round(1), given.out / "naming.csv")
-print(
-    pd.DataFrame(rows).groupby(["labels", "layers"]).accuracy.agg(["mean", "min", "max"]).round(1)
-)
+write_csv(table, given.out / "naming.csv")
+print(table.groupby(["labels", "layers"]).accuracy.agg(["mean", "min", "max"]).round(1))
