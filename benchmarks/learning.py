@@ -1,15 +1,17 @@
-"""The small detector while it learns: the same clips through seven runs, at every 50 steps.
+"""The small detector while it learns: the same clips through eight runs, at every 50 steps.
 
 python benchmarks/learning.py [--seed 0] [--runs FOLDER] [--out nbs/results]
 
-Trains the rows of the study `ablation` and a mean teacher (preset `pretrained`, 400 steps) and
-looks at the middle clip of test videos. Writes `learning.csv`: a row a run and checkpoint, with the
-losses of its 50 steps and, over 32 videos (4 of each class, evenly picked by name), the IoU with
-the truth, the width of the unsure band in pixels (0.1 to 0.9, a pixel of the truth's boundary), and
-the share of both masks that lies within two pixels of that boundary (`chance`: of the area that
-does); `learning.npz`: of three videos (evenly picked by name from all) the middle frame, its truth,
-and prediction, variance and gradient mask of three runs after 0, 50, 150 and 400 steps; and
-`ablation_maps.npz`: the prediction of the six runs of the ablation at the end.
+Trains the rows of the study `ablation` and a mean teacher (preset `pretrained`, 400 steps), and
+supervision from random weights; looks at the middle clip of test videos. Writes
+
+- `learning.csv`: a row a run and checkpoint, with the losses of its 50 steps and, over 32 videos
+  (4 of each class, evenly picked by name), the IoU with the truth, the width of the unsure band
+  (pixels between 0.1 and 0.9 for each of the truth's boundary), and the share of both masks that
+  lies within two pixels of that boundary (`chance`: of the area that does);
+- `learning.npz`: of three videos (evenly picked by name from all) the middle frame, its truth, and
+  prediction, variance and gradient mask of three runs after 0, 50, 150 and 400 steps;
+- `ablation_maps.npz`: the predictions of the six runs of the ablation at the end.
 """
 
 import argparse
@@ -29,7 +31,10 @@ from vad_ssl.predict import sight
 from vad_ssl.run import parts_of, train_run
 from vad_ssl.studies import STUDIES
 
-ROWS = STUDIES["ablation"].rows | {"mean teacher": {"method": "mean-teacher"}}
+ROWS = STUDIES["ablation"].rows | {
+    "mean teacher": {"method": "mean-teacher"},
+    "supervised, random weights": {"weights": ""},
+}
 WATCHED = "supervised", "V, cyclic", "mean teacher"
 STEPS = 0, 50, 150, 400
 MAPS = "prediction", "variance mask, ring", "gradient mask"
