@@ -6,6 +6,7 @@ from vad_ssl.coherence import coherence_loss
 from vad_ssl.consistency import l2_consistency
 from vad_ssl.detector import small_detector
 from vad_ssl.files import mask_box
+from vad_ssl.i3d import kinetics_path
 from vad_ssl.objective import Progress
 from vad_ssl.objective import consistency_losses
 from vad_ssl.objective import see
@@ -22,7 +23,7 @@ import pytest
 import tempfile
 import torch
 
-from vad_ssl.panels import Look, look, look_at, panels, read_clip, show_panels
+from vad_ssl.panels import Look, look, look_at, panels, read_clip, real_clip, show_panels
 
 
 def test_one_pixel_worked_by_hand():
@@ -167,6 +168,16 @@ def test_a_clip_comes_from_an_array_a_tensor_a_file_or_a_record(setup_3):
     record = Video("walk", home / "walk.avi", "Walk", 0, 24, (tube,))
     _, truth, _ = read_clip(record, Sight(short=30))
     assert truth.shape == (8, 30, 40) and (mask_box(truth.numpy()) == [4, 4, 11, 19]).all()
+
+
+def test_a_real_clip_has_sides_that_the_strides_of_the_encoder_divide(setup_3):
+    home = setup_3.home
+    if not kinetics_path().exists():
+        pytest.skip("Kinetics weights are not on this machine")
+    detector, pixels = real_clip(home / "walk.avi")
+    h, w = pixels.shape[2:]
+    assert pixels.shape[0] == 3 and h % 16 == w % 16 == 0 and w > h
+    assert look(detector, pixels).loc1.shape == pixels.shape[1:]
 
 
 @pytest.fixture(scope="module")
