@@ -513,6 +513,8 @@ def test_what_is_said_about_learning_is_in_the_committed_numbers(setup_4):
     assert ours["IoU 1"][400] < 0.1 < 0.25 < ours["IoU 1"][50]
     assert ours.band[400] > mean.band[400] > plain.band[400]
     assert mean.band[50] > 2 * max(plain.band[50], ours.band[50])
+    scratch = course["supervised, random weights"]
+    assert scratch.IoU[[50, 400]].round(2).tolist() == [0.46, 0.41]
     assert plain.localisation[400] < min(ours.localisation[400], mean.localisation[400])
 
 
