@@ -487,6 +487,47 @@ def test_an_unknown_schedule_names_the_choices(setup_1):
         fit(OneNumber(), towards, Batches(), 1, Path(tempfile.mkdtemp()), schedule="luck", bar=False)
 
 
+@pytest.fixture(scope="module")
+def setup_4():
+    results = Path("results") if Path("results").exists() else Path("nbs/results")
+    seen = dict(np.load(results / "learning.npz"))  # uint8; maps: (arms, steps, kinds, clips, h, w)
+    learned = pd.read_csv(results / "learning.csv")
+    arms = {"supervised": "supervised", "V, cyclic": "ours", "mean teacher": "mean teacher"}
+    return SimpleNamespace(results=results, seen=seen, learned=learned, arms=arms)
+
+
+def test_what_is_said_about_learning_is_in_the_committed_numbers(setup_4):
+    seen = setup_4.seen
+    learned = setup_4.learned
+    arms = setup_4.arms
+    assert (seen["maps"][:, 0] == seen["maps"][0, 0]).all()  # one detector before the first step
+    course = {row: part.set_index("step") for row, part in learned.groupby("row")}
+    for x in (course[row] for row in arms):
+        assert x.IoU[0] < x.IoU[50] < x.IoU[400]
+        assert x.IoU[50] - x.IoU[0] > 0.8 * (x.IoU[400] - x.IoU[0])
+        assert 5 < x.band[400] < 8 < x.band[50] < x.band[0] and round(x.band[0]) == 37
+        for mask in ("variance", "gradient"):
+            assert x.chance[0] < x[mask][0] < 0.2 and 0.25 <= x[mask][400] < 0.28
+    plain, ours, mean = (course[row] for row in arms)
+    assert max(ours.IoU[400], mean.IoU[400]) - plain.IoU[400] < 0.005
+    assert ours["IoU 1"][400] < 0.1 < 0.25 < ours["IoU 1"][50]
+    assert ours.band[400] > mean.band[400] > plain.band[400]
+    assert mean.band[50] > 2 * max(plain.band[50], ours.band[50])
+    scratch = course["supervised, random weights"]
+    assert scratch.IoU[[50, 400]].round(2).tolist() == [0.46, 0.41]
+    assert plain.localisation[400] < min(ours.localisation[400], mean.localisation[400])
+
+
+def test_the_masks_lie_where_the_detector_is_unsure_in_spin_and_wave_and_say_much_the_same(setup_4):
+    seen = setup_4.seen
+    for maps in seen["maps"][:, 2:].reshape(-1, 3, 3, 52, 69):  # arms, steps from 150 on
+        for sure, *masks in maps[:, 1:].swapaxes(0, 1) / 255:
+            rim, body = (sure > 0.1) & (sure < 0.9), sure >= 0.9
+            assert all(mask[rim].mean() > 1.5 * mask[body].mean() for mask in masks)
+    for _, variance, gradient in seen["maps"][:, 3].swapaxes(1, 2).reshape(-1, 3, 52 * 69):
+        assert np.corrcoef(variance, gradient)[0, 1] > 0.5
+
+
 def test_a_step_gets_the_options_it_has_arguments_for_and_no_others():
     def step(model, labelled, unlabelled, progress, lam=1.0, warmup=0.5):
         return lam, warmup
