@@ -14,6 +14,7 @@ from vad_ssl.detector import (
     class_mask,
     composed,
     last_layers,
+    padded,
     paper_detector,
     recomputed,
     small_detector,
@@ -42,6 +43,12 @@ def test_recomputing_changes_neither_results_nor_gradients_nor_statistics():
 
     for x, y in zip(run(recomputed), run(lambda part, x: part(x))):
         torch.testing.assert_close(x, y, rtol=0, atol=0)
+
+
+def test_padding_repeats_the_edge_and_leaves_sides_that_fit_alone():
+    clip = torch.arange(6.0).view(1, 1, 1, 2, 3)
+    assert padded(clip, 4)[0, 0, 0].tolist() == [[0, 1, 2, 2], [3, 4, 5, 5], [3, 4, 5, 5], [3, 4, 5, 5]]
+    assert torch.equal(padded(torch.ones(1, 3, 8, 16, 32), 16), torch.ones(1, 3, 8, 16, 32))
 
 
 @pytest.fixture

@@ -170,13 +170,12 @@ def test_a_clip_comes_from_an_array_a_tensor_a_file_or_a_record(setup_3):
     assert truth.shape == (8, 30, 40) and (mask_box(truth.numpy()) == [4, 4, 11, 19]).all()
 
 
-def test_a_real_clip_has_sides_that_the_strides_of_the_encoder_divide(setup_3):
+def test_a_real_clip_comes_with_a_detector_that_has_a_map_for_each_of_its_pixels(setup_3):
     home = setup_3.home
     if not kinetics_path().exists():
         pytest.skip("Kinetics weights are not on this machine")
     detector, pixels = real_clip(home / "walk.avi")
-    h, w = pixels.shape[2:]
-    assert pixels.shape[0] == 3 and h % 16 == w % 16 == 0 and w > h
+    assert pixels.shape[0] == 3
     assert look(detector, pixels).loc1.shape == pixels.shape[1:]
 
 

@@ -71,4 +71,5 @@ def i3d_detector(
         PrimaryCapsules(channels, types, kernel=1),
         ConvCapsules(types, n_classes, **capsules),
         SmallDecoder(n_classes * 16, width, tuple(encoder.maps.values())),
+        multiple=16,
     )

@@ -168,11 +168,10 @@ def read_clip(
 def real_clip(
     film: Path = None,  # any video; None: the street film that `bikes` fetches
 ) -> tuple:  # the packaged detector, and a clip (3, t, h, w)
-    "A real clip, its sides cut to multiples of 16 pixels, and the detector of the package."
+    "A real clip, and the detector of the package."
     detector, about = load_detector()
     clip, _, _ = read_clip(film or bikes(), sight(about), None if film else 122)
-    h, w = (n - n % 16 for n in clip.shape[2:])
-    return detector, clip[:, :, :h, :w]
+    return detector, clip
 
 # %% ../nbs/51_panels.ipynb #ec63dc12
 def _top(x: np.ndarray) -> float:
