@@ -329,6 +329,21 @@ def test_every_video_is_used_equally_often_whatever_the_length_of_an_epoch(setup
         assert sorted(used[:n]) == list(range(n)) and used[:n] != used[n : 2 * n]
 
 
+def test_balanced_clips_show_every_class_equally_often_and_every_video_of_a_class_as_well(setup_1):
+    videos = setup_1.videos
+    videos = [
+        Video(f"{k}/{i}", Path(f"{k}/{i}.avi"), label=k)
+        for k, n in enumerate((4, 2, 1))
+        for i in range(n)
+    ]
+    clips = Clips(videos, True, balanced=True)
+    used = [clips.order(place) for place in range(3 * 8)]
+    assert [sum(videos[u].label == k for u in used) for k in range(3)] == [8, 8, 8]
+    assert [used.count(k) for k in range(7)] == [2, 2, 2, 2, 4, 4, 8]
+    assert all(len({videos[u].label for u in used[k : k + 3]}) == 3 for k in range(0, 24, 3))
+    assert used == [Clips(videos, True, balanced=True).order(place) for place in range(3 * 8)]
+
+
 def test_two_devices_share_out_what_one_would_do():
     one = list(Batches(4, 3))
     two = [list(Batches(2, 3, (rank, 2))) for rank in (0, 1)]

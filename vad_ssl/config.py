@@ -100,6 +100,7 @@ class Data:
     validation: _Share = 0.0
     # what is scored; validation: videos on which settings are chosen, kept out of training
     part: Literal["test", "validation"] = "test"
+    balanced: bool = False  # labelled clips: every class equally often, however few videos it has
     actions: str = ""  # only these, separated by commas; empty: all of the data set
     test_videos: _Natural = 0  # of each class, evenly picked by name; 0: all
     bad_files: _Natural = 10  # unreadable videos to skip and name before training stops
@@ -290,6 +291,7 @@ PRESETS = {
         size=(112, 112),
         short=120,
         strength=1.6,
+        balanced=True,
         batch_labelled=2,
         batch_unlabelled=2,
         epochs=8,
@@ -372,6 +374,7 @@ def weight(run: Run) -> float:
 # Fields that came later, with the values that stand for what the code did before: runs of that
 # time keep their names
 _LATER = {
+    "balanced": False,
     "learns": "all",
     "decay": 0.99,
     "recovery": True,

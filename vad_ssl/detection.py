@@ -127,7 +127,8 @@ def _batches(run, parts: Parts, shard: tuple = (0, 1)):
     how = dict(clip_len=clip.clip_len, stride=clip.stride, size=clip.size, short=clip.short)
     clips = partial(Clips, seed=run.seed, cache=_drawn(data.root), max_bad=data.bad_files, **how)
     unl = partial(clips, parts.unlabelled, False)
-    return paired_batches(run, parts, clips(parts.labelled, True), unl, METHODS, shard)
+    labelled = clips(parts.labelled, True, balanced=data.balanced)
+    return paired_batches(run, parts, labelled, unl, METHODS, shard)
 
 
 def _score_row(

@@ -152,6 +152,12 @@ def training_clip(
     return item
 
 # %% ../nbs/06_split.ipynb #75374b98
+def _by_class(videos: list[Video]) -> list[list[int]]:
+    "Places of the videos of each class that there is."
+    labels = sorted({v.label for v in videos})
+    return [[k for k, v in enumerate(videos) if v.label == label] for label in labels]
+
+
 class Clips(Dataset):
     "Random training clips; item `i` of epoch `e` depends on `(seed, e, i)` and on nothing else."
 
@@ -164,6 +170,7 @@ class Clips(Dataset):
         cache: bool = False,  # keep decoded videos in memory (in each worker)
         max_bad: int = 10,  # unreadable videos to bear with
         make: Callable = training_clip,  # make(video, rng, labelled, cache, **how) -> dict
+        balanced: bool = False,  # every class equally often, however few videos it has
         **how,  # clip_len, stride, size, short: handed to `make`
     ):
         if not videos:
@@ -175,6 +182,7 @@ class Clips(Dataset):
         self.cache = {} if cache else None
         self.max_bad = max_bad
         self.make = make
+        self.classes = _by_class(self.videos) if balanced else []
         self.how = how
         self.epoch = 0
 
@@ -186,9 +194,21 @@ class Clips(Dataset):
 
     def order(self, place: int) -> int:
         "Which video comes at this place, counted from the first epoch on."
+        if self.classes:
+            return self._balanced(place)
         turn, place = divmod(place, len(self.videos))
         rng = np.random.default_rng([self.seed, 0, turn])
         return int(rng.permutation(len(self.videos))[place])
+
+    def _balanced(self, place: int) -> int:
+        "All classes in random order, again and again, each time with its next video."
+        turn, place = divmod(place, len(self.classes))
+        rng = np.random.default_rng([self.seed, 0, turn])
+        chosen = int(rng.permutation(len(self.classes))[place])
+        videos = self.classes[chosen]
+        turn, place = divmod(turn, len(videos))
+        rng = np.random.default_rng([self.seed, 2, chosen, turn])
+        return videos[int(rng.permutation(len(videos))[place])]
 
     def __getitem__(self, key: int | tuple[int, int]) -> dict:
         "What `make` gives, `index`, and `bad` (skipped videos). Key: i or (epoch, i)."
