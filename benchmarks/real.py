@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
+from PIL import Image
 
 from vad_ssl.config import vary
 from vad_ssl.evaluate import cut
@@ -103,4 +104,6 @@ confusions().to_csv(given.out / "confusion.csv", index=False)
 table, figure = nine()
 table.round(3).to_csv(given.out / "nine.csv", index=False)
 figure.savefig(given.out / "nine.png", dpi=80)
+picture = Image.open(given.out / "nine.png").convert("RGB").quantize(200)
+picture.save(given.out / "nine.png", optimize=True)
 print(table.pivot(index="video", columns="row", values="iou").round(2).to_string())
