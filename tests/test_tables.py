@@ -64,6 +64,7 @@ def test_details_are_those_of_the_rows_and_the_picked_objects_follow_the_rule(se
     creatures = setup_2.creatures
     lines = details(creatures, out)
     assert set(lines.row) == set(creatures.row) and {"video", "object", "J", "F"} <= set(lines.columns)
+    assert len(details(creatures, Path(tempfile.mkdtemp()))) == 0  # a table without its runs
     first = lines[(lines.row == creatures.row[0])]
     mean = first.groupby(["video", "object"])[["J", "F"]].mean()
     assert len(mean) == creatures.objects[0]

@@ -69,7 +69,7 @@ class _Demo(_Training):
 
         out = _writable(self.out)
         scores = demo(out, self.run.seed, self.run, seeds=self.seeds, jobs=self.jobs)
-        print(scores.drop(columns="run").to_string(index=False))
+        print(scores.drop(columns=["run", "data", "commit"]).to_string(index=False))
         if self.seeds > 1:
             columns = [c for c in scores if c.endswith(("_20", "_50", "accuracy"))]
             by_method = scores.groupby("method", sort=False)[columns]
@@ -120,10 +120,12 @@ class _RunStudy:
         scores = studies.study(self.name, out, self.seeds, base, self.jobs)
         if int(os.environ.get("RANK", 0)):  # of several processes the first one speaks
             return
-        tables.details(scores, out).to_csv(out / f"{name}_details.csv", index=False)
+        lines = tables.details(scores, out)
+        lines.to_csv(out / f"{name}_details.csv", index=False)
         if base.task == "vos":
             print(scores.to_string(index=False))
-            tables.objects_picture(scores, out, base).savefig(out / "vos.png", dpi=80)
+            if lines.groupby(["row", "seed"]).ngroups == len(scores):  # all runs are there
+                tables.objects_picture(scores, out, base).savefig(out / "vos.png", dpi=80)
         else:
             print(tables.table(scores).to_string())
             tables.figure(scores).savefig(out / f"{name}.png", bbox_inches="tight")
@@ -234,13 +236,17 @@ class _Inspect:
     out: Path | None = None  # page to write; default: serve the live inspector on this machine
 
     def __call__(self):
+        from vad_ssl.checkpoint import load_weights
         from vad_ssl.inspector import Inspector, serve
+        from vad_ssl.predict import PACKAGED, card
         from vad_ssl.video import probe
 
         probe(self.video)
         if self.kinetics and self.checkpoint:
             raise ValueError("--kinetics needs no --checkpoint: give one of them")
         model = self.checkpoint or ("kinetics" if self.kinetics else "real")
+        if model == "real":
+            print(card(load_weights(PACKAGED)[1]))
         if not self.out:
             return serve(self.video, model, self.frame)
         _writable(self.out.parent)

@@ -44,6 +44,7 @@ QUOTED = {  # study -> row -> f-mAP@0.5, v-mAP@0.5 in the paper
     "untrimmed": {"supervised": (61.0, 61.1), "trimmed": (69.9, 72.1), "untrimmed": (69.5, 71.3)},
 }
 QUOTED["stronger"] = QUOTED["comparison"]
+QUOTED["real"] = QUOTED["comparison"] | QUOTED["ablation"]
 
 # %% ../nbs/83_tables.ipynb #4c207c0d
 def paired(
@@ -135,13 +136,15 @@ def details(
     scores: pd.DataFrame,  # from `study`
     out: Path,  # the study's folder
 ) -> pd.DataFrame:  # row, seed, and the columns that the task's score writes
-    "The lines behind the rows of a study."
+    "The lines behind the rows of a study; a row from an earlier table, without its run, has none."
     found = []
     for row in scores.itertuples():
-        files = Path(out).glob(f"runs/*-{row.run}-*/details-*.csv")
+        files = list(Path(out).glob(f"runs/*-{row.run}-*/details-*.csv"))
+        if not files:
+            continue
         newest = max(files, key=lambda path: path.stat().st_mtime)
         found.append(pd.read_csv(newest).assign(row=row.row, seed=row.seed))
-    return pd.concat(found, ignore_index=True)
+    return pd.concat(found or [pd.DataFrame(columns=["row", "seed"])], ignore_index=True)
 
 # %% ../nbs/83_tables.ipynb #14c773f8
 PICTURED = ("supervised, 10%", "semi-supervised, 10%, animated", "supervised, 100%")
