@@ -18,7 +18,8 @@ def test_every_row_of_every_study_is_a_run_that_could_be_trained():
     for name, study in STUDIES.items():
         if study.draws:
             continue
-        runs = [run for _, run in grid(name, [0, 1], vary(study.base, root="somewhere"))]
+        mine = vary(study.base, root="somewhere", extra="elsewhere")
+        runs = [run for _, run in grid(name, [0, 1], mine)]
         assert len(set(runs)) == len(runs) == 2 * len(study.yours or study.rows)
     shares = {run.data.label_fraction for _, run in grid("labels", [0], vary(Run(), root="my"))}
     assert shares == {0.05, 0.1, 0.15, 0.2, 1.0}
@@ -27,6 +28,10 @@ def test_every_row_of_every_study_is_a_run_that_could_be_trained():
         grid("everything", [0])
     with pytest.raises(ValueError, match="--extra"):
         grid("extra", [0], vary(Run(), root="somewhere"))
+    with pytest.raises(ValueError, match="needs --extra"):
+        grid("real-videos", [0], vary(Run(), root="somewhere"))
+    used = {row: run.data.extra for row, run in grid("real-videos", [0], mine)}
+    assert used.pop("other actions") == "elsewhere" and set(used.values()) == {""}
 
 
 def test_results_from_scratch_and_pretrained_have_files_of_their_own():
@@ -81,3 +86,18 @@ def test_a_table_goes_on_without_the_folder_of_its_runs_and_other_data_start_ane
     table.to_csv(elsewhere / "unlabelled.csv", index=False)
     anew = study("unlabelled", elsewhere, 1, tiny, bar=False)
     assert len(list(elsewhere.glob("runs/*"))) == 5 and (anew.data == scores.data).all()
+
+
+def test_rows_and_seeds_that_are_not_asked_for_stay_and_settings_that_are_not_these_go(setup_1):
+    tiny = setup_1.tiny
+    out = setup_1.out
+    scores = setup_1.scores
+    grown = study("unlabelled", out, 2, tiny, bar=False, only=("1x",))
+    assert grown[["row", "seed"]].values.tolist() == [[row, 0] for row in scores.row] + [["1x", 1]]
+    kept = study("unlabelled", out, 1, tiny, bar=False, only=("2x",))
+    pd.testing.assert_frame_equal(kept, grown)
+    pd.testing.assert_frame_equal(pd.read_csv(out / "unlabelled.csv"), grown)
+    shorter = study("unlabelled", out, 1, vary(tiny, clip_len=4), bar=False, only=("1x",))
+    assert shorter.row.tolist() == ["1x"] and not set(shorter.run) & set(grown.run)
+    with pytest.raises(ValueError, match="no row .*4x.*: choose .*supervised"):
+        study("unlabelled", out, 1, tiny, only=("4x",))

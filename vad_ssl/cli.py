@@ -102,6 +102,8 @@ class _RunStudy:
     budget: Literal["demo", "full", "trial"] = "demo"
     data: str = ""  # root of a data set (see DATA.md); empty: the embedded one
     weights: Literal["", "drawn"] = ""  # of the encoder; drawn: files are named NAME-drawn
+    rows: tuple[str, ...] = ()  # names of the rows to do; none: all
+    extra: str = ""  # folder of further unlabelled videos, for the rows that take some
     # runs side by side, one thread each; 1: one after the other, with all threads
     jobs: int = 1
     out: Path = Path("study")  # folder for runs and NAME.csv
@@ -115,9 +117,10 @@ class _RunStudy:
         out = _writable(self.out)
         base = studies.STUDIES[self.name].base
         budget = studies.BUDGETS[self.budget] if base.task == "detection" else {}
-        base = vary(base, root=self.data, weights=self.weights or base.network.weights, **budget)
+        given = {"root": self.data, "extra": self.extra}
+        base = vary(base, weights=self.weights or base.network.weights, **given, **budget)
         name = studies.file_name(self.name, base)
-        scores = studies.study(self.name, out, self.seeds, base, self.jobs)
+        scores = studies.study(self.name, out, self.seeds, base, self.jobs, only=self.rows)
         if int(os.environ.get("RANK", 0)):  # of several processes the first one speaks
             return
         lines = tables.details(scores, out)

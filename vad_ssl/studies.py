@@ -34,6 +34,7 @@ class Study(NamedTuple):
 
 
 _OURS = {"method": "semi-supervised"}
+_AVERAGED = {"method": "mean-teacher"}
 _ALL = {"label_fraction": 1.0}
 _STRONG = {"strength": 1.6}
 _TEACHER = {**_STRONG, "method": "mean-teacher"}
@@ -62,9 +63,9 @@ _IN_DOMAIN = {"extra": _in_domain}
 # %% ../nbs/82_studies.ipynb #5f9d1f9b
 def by_share(
     *shares,  # of the videos that are labelled
+    methods: tuple = ("supervised", "semi-supervised", "pseudo-label", "co-ssd"),
 ) -> dict:  # rows of Figures 1 and 3
     "Every method at every share; with all labels only supervision."
-    methods = ("supervised", "semi-supervised", "pseudo-label", "co-ssd")
     return {
         f"{method}, {100 * share:.0f}%": {"method": method, "label_fraction": share}
         for share in shares
@@ -137,7 +138,7 @@ STUDIES = {
     "real": Study(
         {
             "supervised": {},
-            "mean teacher": {"method": "mean-teacher"},
+            "mean teacher": _AVERAGED,
             "L2": {**_OURS, "attention": "none"},
             "V, cyclic": _OURS,
             "supervised, all labels": {**_ALL, "times": 2},
@@ -159,12 +160,28 @@ STUDIES = {
                 f"L2, weight {lam}": {**_OURS, "attention": "none", "lam": lam}
                 for lam in (3.0, 10.0, 1.0, 30.0)
             },
-            **{
-                f"mean teacher, weight {lam}": {"method": "mean-teacher", "lam": lam}
-                for lam in (1.0, 0.3, 3.0)
-            },
+            **{f"V, weight {lam}": {**_OURS, "lam": lam} for lam in (3.0, 10.0, 1.0, 30.0)},
+            **{f"mean teacher, weight {lam}": {**_AVERAGED, "lam": lam} for lam in (1.0, 0.3, 3.0)},
         },
         base=vary(_REAL, part="validation", test_videos=8),
+        films=True,
+    ),
+    # Figures 1 and 3 on real people; all labels: see `real`
+    "real-labels": Study(
+        by_share(0.05, 0.1, 0.2, 0.4, methods=("supervised", "semi-supervised", "mean-teacher")),
+        base=_REAL,
+        films=True,
+    ),
+    # Figures 4 and 5 and Table 4 on real people, with the method that gains there
+    "real-videos": Study(
+        {
+            "supervised": {},
+            "all": _AVERAGED,
+            **{f"{n}x": {**_AVERAGED, "unlabelled": float(n)} for n in (1, 2, 3)},
+            "trimmed": {**_AVERAGED, "trimmed": True},
+            "other actions": {**_AVERAGED, "further": True},
+        },
+        base=_REAL,
         films=True,
     ),
     # Table 5: object segmentation; then with animated clips, and those without coherence
@@ -437,10 +454,13 @@ def grid(
     return [(row, _variant(base, seed=seed, **w)) for seed in seeds for row, w in rows.items()]
 
 
-def _variant(base: Run, times: int = 1, **what) -> Run:
-    "A row's run: some fields changed, some drawn first, `times` as many epochs."
+def _variant(base: Run, times: int = 1, further: bool = False, **what) -> Run:
+    "A row's run: fields changed, videos drawn, `times` the epochs; `extra` if it wants `further`."
     made = {name: x() if callable(x) else x for name, x in what.items()}
-    return vary(base, epochs=times * base.training.epochs, **made)
+    if further and not base.data.extra:
+        raise ValueError("this study needs --extra, a folder of further unlabelled videos")
+    extra = base.data.extra if further else ""
+    return vary(base, epochs=times * base.training.epochs, **{"extra": extra, **made})
 
 # %% ../nbs/82_studies.ipynb #db0448da
 def file_name(
@@ -476,21 +496,28 @@ def results(
 
 
 def _known(
+    name: str,  # of the study
     todo: list,  # of (row name, Run)
-    file: Path,  # CSV of a study
+    folder: Path,  # of tables
 ) -> dict:  # place in `todo` -> row
-    "Rows of an earlier table that have the same settings and the same data, wherever it was made."
-    if not file.exists():
-        return {}
-    rows = {(x["run"], x.get("data")): x for x in pd.read_csv(file).to_dict("records")}
+    "Rows of any table there with the same settings and the same data, wherever they were made."
+    tables = [pd.read_csv(file) for file in sorted(folder.glob("*.csv"))]
+    lines = [x for t in tables if {"row", "run", "data"} <= set(t) for x in t.to_dict("records")]
+    rows = {(x["run"], x["data"]): x for x in lines}
     runs = {settings for settings, _ in rows}
     found = {}
     for k, (row, run) in enumerate(todo):
         if fingerprint(run) in runs:
             earlier = rows.get((fingerprint(run), data_of(parts_of(run))))
             if earlier:
-                found[k] = earlier | {"row": row}
+                found[k] = earlier | {"study": name, "row": row}
     return found
+
+
+def _write(rows: dict, file: Path):
+    "The table, in the order of the grid."
+    if rows:
+        write_csv(pd.DataFrame([rows[k] for k in sorted(rows)]), file)
 
 
 def study(
@@ -500,19 +527,29 @@ def study(
     base: Run | None = None,  # what all rows share; None: the study's own
     jobs: int = 1,  # runs side by side
     bar: bool = True,
+    only: tuple = (),  # names of the rows to do; none: all
 ) -> pd.DataFrame:  # one row a run, in the order of the grid
-    "Do the runs of a study that are not done yet; NAME.csv is written after each."
+    """Do the runs of a study that are not done yet; NAME.csv is written after each.
+
+    Rows and seeds that the table has and this call does not ask for stay in it.
+    """
     if min(seeds, jobs) < 1:
         raise ValueError(f"seeds={seeds}, jobs={jobs}: give at least 1 of each")
-    todo = grid(name, range(seeds), base)
-    file = Path(out) / f"{file_name(name, todo[0][1])}.csv"
+    asked = {run: row for row, run in grid(name, range(seeds), base)}
+    if unknown := set(only) - set(asked.values()):
+        raise ValueError(f"study {name} has no row {unknown}: choose {list(asked.values())}")
+    file = Path(out) / f"{file_name(name, next(iter(asked)))}.csv"
     file.parent.mkdir(parents=True, exist_ok=True)
-    rows = _known(todo, file)
-    due = [k for k in range(len(todo)) if k not in rows]
-    done = len(rows)
-    with tqdm(total=len(todo), initial=done, desc=name, disable=not bar, unit="run") as progress:
-        for k, row in results([todo[k] for k in due], out, jobs):
+    stored = set(pd.read_csv(file).seed) if file.exists() else set()
+    runs = grid(name, sorted(stored | set(range(seeds))), base)
+    rows = _known(name, runs, file.parent)
+    wanted = [k for k, (row, run) in enumerate(runs) if run in asked and row in (only or [row])]
+    due = [k for k in wanted if k not in rows]
+    done = len(wanted) - len(due)
+    _write(rows, file)
+    with tqdm(total=len(wanted), initial=done, desc=name, disable=not bar, unit="run") as progress:
+        for k, row in results([runs[k] for k in due], out, jobs):
             rows[due[k]] = {"study": name, **row}
-            write_csv(pd.DataFrame([rows[k] for k in sorted(rows)]), file)
+            _write(rows, file)
             progress.update()
     return pd.read_csv(file)
