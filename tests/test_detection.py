@@ -1,7 +1,7 @@
 "Generated from nbs/65_detection.ipynb: change the notebook, then `make export`."
 from pathlib import Path
 from types import SimpleNamespace
-from vad_ssl.actors import make_actors
+from vad_ssl.actors import actors
 from vad_ssl.data import read_data
 from vad_ssl.split import split_labelled
 from vad_ssl.split import write_manifest
@@ -13,7 +13,7 @@ from vad_ssl.detection import _validation, evenly, only, split_videos
 
 @pytest.fixture(scope="module")
 def setup_1():
-    root = make_actors(Path(tempfile.mkdtemp()) / "actors", train=5, test=1, workers=1)
+    root = actors(train=5, test=1)
     train = [v for v in read_data(root) if v.split == "train"]
 
 

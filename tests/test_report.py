@@ -2,7 +2,7 @@
 from PIL import Image
 from pathlib import Path
 from types import SimpleNamespace
-from vad_ssl.actors import make_actors
+from vad_ssl.actors import actors
 from vad_ssl.config import PRESETS
 from vad_ssl.config import Run
 from vad_ssl.config import vary
@@ -60,7 +60,7 @@ def test_the_arms_of_the_demo_share_all_but_what_makes_them():
 
 @pytest.fixture(scope="module")
 def setup_1():
-    data = make_actors(Path(tempfile.mkdtemp()) / "actors", train=5, test=1, workers=1)
+    data = actors(train=5, test=1)
     out = Path(tempfile.mkdtemp())
     small = dict(width=8, batch_labelled=2, batch_unlabelled=2, epochs=1, steps=2)
     base = vary(Run(), root=str(data), **small)

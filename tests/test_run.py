@@ -2,7 +2,7 @@
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from vad_ssl.actors import make_actors
+from vad_ssl.actors import actors
 from vad_ssl.checkpoint import load_weights
 from vad_ssl.checkpoint import save_weights
 from vad_ssl.config import PRESETS
@@ -16,7 +16,7 @@ from vad_ssl.detection import DETECTION
 from vad_ssl.detection import METHODS
 from vad_ssl.i3d import kinetics_path
 from vad_ssl.i3d import kinetics_weights
-from vad_ssl.objects import make_objects
+from vad_ssl.objects import objects
 from vad_ssl.parallel import processes
 from vad_ssl.predict import PACKAGED
 from vad_ssl.predict import card
@@ -110,7 +110,7 @@ def test_the_packaged_detector_is_a_small_head_that_tells_its_scores_and_not_whe
 
 @pytest.fixture(scope="module")
 def setup_1():
-    data = make_actors(Path(tempfile.mkdtemp()) / "actors", train=5, test=1, workers=1)
+    data = actors(train=5, test=1)
     out = Path(tempfile.mkdtemp())
     small = dict(width=8, batch_labelled=2, batch_unlabelled=2, epochs=2, steps=2)
     tiny = vary(Run(), root=str(data), **small)
@@ -221,7 +221,7 @@ def test_corrupting_unlabelled_annotations_leaves_trained_weights_bit_identical(
 @pytest.fixture(scope="module")
 def setup_2(setup_1):
     out = setup_1.out
-    creatures = make_objects(Path(tempfile.mkdtemp()) / "objects", train=4, valid=1)
+    creatures = objects(train=4, valid=1)
     follower = vary(
         PRESETS["vos"],
         root=str(creatures),

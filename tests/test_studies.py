@@ -2,7 +2,7 @@
 from pathlib import Path
 from types import SimpleNamespace
 from vad_ssl import studies
-from vad_ssl.actors import make_actors
+from vad_ssl.actors import actors
 from vad_ssl.config import Run
 from vad_ssl.config import Run as Imported
 from vad_ssl.config import vary
@@ -41,7 +41,7 @@ def test_results_from_scratch_and_pretrained_have_files_of_their_own():
 
 @pytest.fixture(scope="module")
 def setup_1():
-    data = make_actors(Path(tempfile.mkdtemp()) / "actors", train=5, test=1, workers=1)
+    data = actors(train=5, test=1)
     small = dict(width=8, batch_labelled=2, batch_unlabelled=2, epochs=1, steps=1)
     tiny = vary(Run(), root=str(data), **small)
     out = Path(tempfile.mkdtemp())

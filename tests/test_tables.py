@@ -3,7 +3,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from vad_ssl.config import PRESETS
 from vad_ssl.config import vary
-from vad_ssl.objects import make_objects
+from vad_ssl.objects import objects
 from vad_ssl.studies import study
 import matplotlib
 import pandas as pd
@@ -51,7 +51,7 @@ def test_the_figure_has_a_panel_a_metric_and_a_dot_a_run():
 
 @pytest.fixture(scope="module")
 def setup_2():
-    root = make_objects(Path(tempfile.mkdtemp()) / "objects", train=4, valid=1)
+    root = objects(train=4, valid=1)
     small = dict(width=4, batch_labelled=2, batch_unlabelled=2, epochs=2, steps=1)
     tiny = vary(PRESETS["vos"], root=str(root), **small)
     out = Path(tempfile.mkdtemp())

@@ -1,18 +1,16 @@
 "Generated from nbs/73_vos.ipynb: change the notebook, then `make export`."
 from dataclasses import replace
-from pathlib import Path
 from torch import nn
 from types import SimpleNamespace
 from vad_ssl.data import youtube_vos
 from vad_ssl.objective import Progress
-from vad_ssl.objects import make_objects
+from vad_ssl.objects import objects
 from vad_ssl.views import View
 from vad_ssl.vos_data import ObjectClips
 from vad_ssl.vos_data import first_only
 from vad_ssl.vos_data import split_objects
 import numpy as np
 import pytest
-import tempfile
 import torch
 
 from vad_ssl.vos import (
@@ -135,7 +133,7 @@ def test_a_size_that_cannot_be_halved_is_refused(setup_2):
 
 @pytest.fixture(scope="module")
 def setup_3():
-    root = make_objects(Path(tempfile.mkdtemp()) / "objects", train=4, valid=1)
+    root = objects(train=4, valid=1)
     videos = youtube_vos(root, "train", holdout=0.3)
     return SimpleNamespace(root=root, videos=videos)
 

@@ -1,10 +1,8 @@
 "Generated from nbs/72_vos_data.ipynb: change the notebook, then `make export`."
-from pathlib import Path
 from types import SimpleNamespace
 from vad_ssl.data import youtube_vos
-from vad_ssl.objects import make_objects
+from vad_ssl.objects import objects
 import pytest
-import tempfile
 import torch
 
 from vad_ssl.vos_data import ObjectClips, animate, split_objects
@@ -12,7 +10,7 @@ from vad_ssl.vos_data import ObjectClips, animate, split_objects
 
 @pytest.fixture(scope="module")
 def setup_1():
-    root = make_objects(Path(tempfile.mkdtemp()) / "objects", train=4, valid=1)
+    root = objects(train=4, valid=1)
     videos = youtube_vos(root, "train", holdout=0.3)
     return SimpleNamespace(root=root, videos=videos)
 

@@ -6,7 +6,7 @@ from torch import nn
 from types import SimpleNamespace
 from vad_ssl.checkpoint import save_weights
 from vad_ssl.data import youtube_vos
-from vad_ssl.objects import make_objects
+from vad_ssl.objects import objects
 from vad_ssl.objects import save_ids
 from vad_ssl.video import read_frames
 from vad_ssl.video import write_video
@@ -43,7 +43,7 @@ def test_one_object_alone_is_decided_at_one_half_and_aggregation_is_a_share():
 
 @pytest.fixture(scope="module")
 def setup_1():
-    root = make_objects(Path(tempfile.mkdtemp()) / "objects", train=4, valid=1)
+    root = objects(train=4, valid=1)
     torch.manual_seed(0)
     model = small_vos(4)
     video = next(v for v in youtube_vos(root, holdout=0) if len(v.tubes) == 2 and v.tubes[1].start > 0)

@@ -197,6 +197,18 @@ STUDIES = {
         },
         base=PRESETS["vos"],
     ),
+    # the same on real sequences, a dozen to learn from
+    "real-objects": Study(
+        {
+            "supervised": {},
+            "semi-supervised": _OURS,
+            "supervised, all labels": _ALL,
+            "supervised, animated": {"animated": 1.0},
+            "semi-supervised, animated": {**_OURS, "animated": 1.0},
+        },
+        base=vary(PRESETS["vos"], size=(24, 40), label_fraction=0.3, epochs=10),
+        films=True,
+    ),
 }
 
 # %% ../nbs/82_studies.ipynb #fc516557
