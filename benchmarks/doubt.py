@@ -2,9 +2,9 @@
 
 python benchmarks/doubt.py --data UCF101_24 --others FOLDER [--out nbs/results/real/doubt.csv]
 
-FOLDER holds videos of other actions. Writes a row a video, with the score of every class, and prints
-for several numbers made of these scores how often one of its own test videos has a higher one than
-a foreign video (AUROC: 0.5 is chance, 1 never errs).
+FOLDER holds videos of other actions. Writes a row a video, with the score of every class, and
+prints for several numbers made of these scores how often one of its own test videos has a higher
+one than a foreign video (AUROC: 0.5 is chance, 1 never errs).
 """
 
 import argparse

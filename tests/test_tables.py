@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import tempfile
 
-from vad_ssl.tables import _telling, details, figure, metric_name, paired, table
+from vad_ssl.tables import PICTURED, _telling, details, figure, metric_name, paired, table
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_details_are_those_of_the_rows_and_the_picked_objects_follow_the_rule(se
     first = lines[(lines.row == creatures.row[0])]
     mean = first.groupby(["video", "object"])[["J", "F"]].mean()
     assert len(mean) == creatures.objects[0]
-    picks = _telling(lines)
+    picks = _telling(lines, PICTURED["vos"])
     assert [caption.split(":")[0] for caption in picks] == [
         "gains most",
         "loses most",

@@ -127,8 +127,10 @@ class _RunStudy:
         lines.to_csv(out / f"{name}_details.csv", index=False)
         if base.task == "vos":
             print(scores.to_string(index=False))
-            if lines.groupby(["row", "seed"]).ngroups == len(scores):  # all runs are there
-                tables.objects_picture(scores, out, base).savefig(out / "vos.png", dpi=80)
+            shown = set(tables.PICTURED[self.name])
+            if shown <= set(lines[lines.seed == scores.seed.min()].row):  # their runs are there
+                picture = tables.objects_picture(scores, out, base, self.name)
+                picture.savefig(out / f"{name}.png", dpi=80)
         else:
             print(tables.table(scores).to_string())
             tables.figure(scores).savefig(out / f"{name}.png", bbox_inches="tight")

@@ -147,15 +147,19 @@ def details(
     return pd.concat(found or [pd.DataFrame(columns=["row", "seed"])], ignore_index=True)
 
 # %% ../nbs/83_tables.ipynb #14c773f8
-PICTURED = ("supervised, 10%", "semi-supervised, 10%, animated", "supervised, 100%")
+PICTURED = {  # study -> supervision, an arm with unlabelled videos, all labels
+    "vos": ("supervised, 10%", "semi-supervised, 10%, animated", "supervised, 100%"),
+    "real-objects": ("supervised", "semi-supervised", "supervised, all labels"),
+}
 
 
 def _telling(
     details: pd.DataFrame,  # of the rows pictured, one seed
+    pictured: tuple,  # names of these rows
 ) -> dict:  # caption -> (video, object)
     "Most gained, most lost, worst."
     mean = details.groupby(["row", "video", "object"]).J.mean()
-    base, semi = (mean[row] for row in PICTURED[:2])
+    base, semi = (mean[row] for row in pictured[:2])
     gain = semi - base
     picks = {
         "gains most": gain.idxmax(),
@@ -172,22 +176,25 @@ def _followed(model, video: Video, number: int, size: tuple) -> dict:  # frame -
 
 
 def objects_picture(
-    scores: pd.DataFrame,  # of the study `vos`
+    scores: pd.DataFrame,  # of a study of object segmentation
     out: Path,  # its folder
     base: Run | None = None,  # what its rows share; None: the study's own
+    name: str = "vos",  # of the study
 ):  # matplotlib figure
     "Truth and three arms over time, for three objects of the first seed picked by rule."
     import matplotlib.pyplot as plt
 
     seed = int(scores.seed.min())
-    runs = dict(grid("vos", [seed], base))
-    parts = parts_of(runs[PICTURED[0]])
-    paths = {row: run_folder(out, runs[row], parts_of(runs[row])) for row in PICTURED}
+    runs, pictured = dict(grid(name, [seed], base)), PICTURED[name]
+    parts = parts_of(runs[pictured[0]])
+    paths = {row: run_folder(out, runs[row], parts_of(runs[row])) for row in pictured}
     models = {row: load_vos(path / "model.safetensors")[0] for row, path in paths.items()}
-    lines = details(scores[(scores.seed == seed) & scores.row.isin(PICTURED)], out)
+    lines = details(scores[(scores.seed == seed) & scores.row.isin(pictured)], out)
     videos = {v.name: v for v in parts.test}
     fig, axes = plt.subplots(12, 6, figsize=(6.5, 10), layout="constrained")
-    for group, (caption, (name, number)) in zip(np.split(axes, 3), _telling(lines).items()):
+    for group, (caption, (name, number)) in zip(
+        np.split(axes, 3), _telling(lines, pictured).items()
+    ):
         video, tube = videos[name], videos[name].tubes[number - 1]
         shown = {"truth": {k: tube.masks(k) for k in range(length(video))}}
         for row, model in models.items():
