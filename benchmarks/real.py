@@ -5,7 +5,8 @@ python benchmarks/real.py --data UCF101_24 --runs FOLDER [--seed 0] [--out nbs/r
 FOLDER is that of `vad-ssl study real`. Writes `floors.csv`, the scores of two detectors that know
 nothing (every pixel; a box of half the height and width in the middle), and of
 the runs of one seed `nine.csv` and `nine.png`: the first test video of every class by name, its
-middle annotated frame, the overlap in it and the class each arm names; and `confusion.csv`.
+middle annotated frame, the overlap in it and the class each arm names; `confusion.csv`; and
+`overlaps.csv`, by class: videos, those named rightly, mean overlap of all and of the latter.
 """
 
 import argparse
@@ -98,9 +99,22 @@ def confusions() -> pd.DataFrame:  # row, true class, named class, videos
     return pd.DataFrame(lines)
 
 
+def overlaps() -> pd.DataFrame:  # a row an arm and a class
+    "How well places are found, also where the name is right."
+    lines = []
+    for row, path in found.items():
+        details = pd.read_csv(next(path.glob("details-*.csv")))
+        for k, videos in details.groupby("label"):
+            right = videos[videos.predicted == k].iou
+            line = {"row": row, "action": classes[k], "videos": len(videos), "right": len(right)}
+            lines.append(line | {"iou": videos.iou.mean(), "iou_right": right.mean()})
+    return pd.DataFrame(lines)
+
+
 models = {row: load_detector(path / "model.safetensors")[0] for row, path in found.items()}
 floors().to_csv(given.out / "floors.csv", index=False)
 confusions().to_csv(given.out / "confusion.csv", index=False)
+overlaps().round(3).to_csv(given.out / "overlaps.csv", index=False)
 table, figure = nine()
 table.round(3).to_csv(given.out / "nine.csv", index=False)
 figure.savefig(given.out / "nine.png", dpi=80)

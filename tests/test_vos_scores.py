@@ -18,6 +18,7 @@ import tempfile
 import torch
 
 from vad_ssl.vos_scores import (
+    Still,
     load_vos,
     predict_vos,
     score_video,
@@ -92,27 +93,20 @@ def test_scores_worked_by_hand():
     assert table5(frames[frames.label == 0], {0}).average == pytest.approx(45)
 
 
-def test_a_network_that_knows_the_truth_scores_one_and_one_that_says_nothing_zero(setup_1):
+def test_a_network_that_repeats_the_truth_scores_one_and_one_that_says_nothing_zero(setup_1):
     video = setup_1.video
-    class Oracle(nn.Module):
-        "Says the same logit everywhere; or repeats what it was given."
-
-        def __init__(self, repeat):
-            super().__init__()
-            self.repeat, self.unused = repeat, nn.Parameter(torch.zeros(1))
-
-        def start(self, frame, mask):
-            return mask
+    class Silent(Still):
+        "Says no everywhere."
 
         def follow(self, clip, mask):
-            logits = (20 * self.repeat * mask - 10)[:, :, None]
-            return logits.expand(-1, -1, clip.shape[2], -1, -1), mask
+            logits, mask = super().follow(clip, mask)
+            return torch.full_like(logits, -10), mask
 
 
     tube = video.tubes[0]
     still = replace(video, tubes=(replace(tube, masks=lambda k: tube.masks(tube.start)),))
-    assert (score_video(Oracle(True), still, (36, 48))[["J", "F"]] == 1).all().all()
-    nothing = score_video(Oracle(False), still, (36, 48))
+    assert (score_video(Still(), still, (36, 48))[["J", "F"]] == 1).all().all()
+    nothing = score_video(Silent(), still, (36, 48))
     assert (nothing[["J", "F"]] == 0).all().all() and nothing.after.tolist() == list(range(1, 8))
 
 
