@@ -18,7 +18,7 @@ def test_every_row_of_every_study_is_a_run_that_could_be_trained():
     for name, study in STUDIES.items():
         if study.draws:
             continue
-        mine = vary(study.base, root="somewhere", extra="elsewhere")
+        mine = vary(study.base, root="somewhere", extra="elsewhere" * (name == "real-videos"))
         runs = [run for _, run in grid(name, [0, 1], mine)]
         assert len(set(runs)) == len(runs) == 2 * len(study.yours or study.rows)
     shares = {run.data.label_fraction for _, run in grid("labels", [0], vary(Run(), root="my"))}
@@ -30,6 +30,7 @@ def test_every_row_of_every_study_is_a_run_that_could_be_trained():
         grid("extra", [0], vary(Run(), root="somewhere"))
     with pytest.raises(ValueError, match="needs --extra"):
         grid("real-videos", [0], vary(Run(), root="somewhere"))
+    mine = vary(Run(), root="somewhere", extra="elsewhere")
     used = {row: run.data.extra for row, run in grid("real-videos", [0], mine)}
     assert used.pop("other actions") == "elsewhere" and set(used.values()) == {""}
 
@@ -99,5 +100,17 @@ def test_rows_and_seeds_that_are_not_asked_for_stay_and_settings_that_are_not_th
     pd.testing.assert_frame_equal(pd.read_csv(out / "unlabelled.csv"), grown)
     shorter = study("unlabelled", out, 1, vary(tiny, clip_len=4), bar=False, only=("1x",))
     assert shorter.row.tolist() == ["1x"] and not set(shorter.run) & set(grown.run)
-    with pytest.raises(ValueError, match="no row .*4x.*: choose .*supervised"):
+    assert len(pd.read_csv(out / "unlabelled-1.csv")) == len(grown)  # set aside, and found again:
+    pd.testing.assert_frame_equal(study("unlabelled", out, 2, tiny, bar=False, only=("1x",)), grown)
+    with pytest.raises(ValueError, match="no row '4x': choose supervised; 1x"):
         study("unlabelled", out, 1, tiny, only=("4x",))
+
+
+def test_a_table_of_something_else_is_refused_and_so_is_a_folder_that_no_row_takes(setup_1):
+    tiny = setup_1.tiny
+    other = Path(tempfile.mkdtemp()) / "controls.csv"
+    other.write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match="not the table of a study"):
+        study("controls", other.parent, 1, tiny, bar=False)
+    with pytest.raises(ValueError, match="no row takes --extra"):
+        grid("comparison", [0], vary(Run(), extra="videos"))

@@ -313,6 +313,21 @@ def write_table(
     write_csv(table[columns], path)
 
 
+def _numbers(label: pd.Series, names: list | None, path) -> pd.Series:
+    "Classes by number: names are looked up, where all labels are names; else they are numbers."
+    label = label.str.strip()
+    known = {name: k for k, name in enumerate(names or ())}
+    if not (names and set(label) <= set(names)):
+        whole = {x: x.removesuffix(".0") for x in set(label)}
+        known = {x: int(n) for x, n in whole.items() if n.isdecimal()}
+        known = {x: k for x, k in known.items() if not names or k < len(names)}
+    unknown = sorted(set(label) - set(known))
+    if unknown:
+        want = f"Use one of {', '.join(names)}" if names else "Give numbers"
+        raise TableError(f"{path}: unknown class {unknown[0]!r}. {want}.")
+    return label.map(known).astype(int)
+
+
 def read_table(
     path: str | Path,  # .csv with the columns video, label, tube, frame, score, x1, y1, x2, y2
     names: list[str] = None,  # class names, where `label` holds those instead of numbers
@@ -320,7 +335,7 @@ def read_table(
 ) -> pd.DataFrame:
     "Load and check a table of detections."
     try:
-        table = pd.read_csv(path, dtype={"video": str})
+        table = pd.read_csv(path, dtype={"video": str, "label": str})
     except (OSError, ValueError) as e:
         want = ",".join(COLUMNS)
         raise TableError(f"{path}: cannot be read as CSV ({e}). Give a table {want}.") from e
@@ -333,13 +348,7 @@ def read_table(
     if double.any():
         row = double.argmax()
         raise TableError(f"{path}: row {row} repeats a frame of its tube. Renumber the tubes.")
-    if names and not pd.api.types.is_numeric_dtype(table.label):
-        unknown = sorted(set(table.label.astype(str)) - set(names))
-        if unknown:
-            want = ", ".join(names)
-            raise TableError(f"{path}: unknown class {unknown[0]!r}. Use one of {want}.")
-        numbers = {name: k for k, name in enumerate(names)}
-        table["label"] = table.label.map(numbers)
+    table["label"] = _numbers(table.label, names, path)
     return table
 
 # %% ../nbs/42_ap.ipynb #f2773214

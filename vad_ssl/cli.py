@@ -154,6 +154,8 @@ class _Evaluate:
 
         if not (self.checkpoint or self.detections):
             raise ValueError("give --checkpoint or --detections")
+        if self.csv and not self.data:
+            raise ValueError(f"csv={self.csv}: give the folder of its videos as --data")
         about = load_weights(self.checkpoint)[1] if self.checkpoint else {}
         table = self.objects() if about.get("task") == "vos" else self.actions()
         print(table.round(1).to_string())
@@ -167,18 +169,22 @@ class _Evaluate:
     def actions(self):
         from vad_ssl.actors import actors
         from vad_ssl.data import read_data
+        from vad_ssl.detection import only
         from vad_ssl.evaluate import score_detections, why_nan, write_evaluation
         from vad_ssl.predict import load_detector
         from vad_ssl.records import class_names
 
         videos = read_data(self.data or actors(), self.csv)
         names = class_names(videos)
+        model, about = load_detector(self.checkpoint, _device()) if self.checkpoint else (None, {})
+        if set(about.get("classes", names)) < set(names):  # it was trained for some of the actions
+            names = about["classes"]
+            videos = only(videos, ",".join(names))
         videos = [v for v in videos if v.split == "test"]
         if self.detections:
             table = score_detections(self.detections, videos, names)
             print(why_nan(table) or f"{len(videos)} videos")
             return table
-        model, about = load_detector(self.checkpoint, _device())
         if about["classes"] != names:
             trained = about["classes"]
             raise ValueError(
@@ -301,6 +307,8 @@ class _Split:
 
         if not 0 < self.labels <= 1:
             raise ValueError(f"labels={self.labels}: give a share above 0 and at most 1")
+        if self.csv and not self.data:
+            raise ValueError(f"csv={self.csv}: give the folder of its videos as --data")
         videos = read_data(self.data or actors(), self.csv)
         labelled, unlabelled = split_labelled(videos, self.labels, self.seed)
         _writable(self.out.parent)
@@ -335,7 +343,8 @@ class _CheckData:
         if self.fix_manifest:
             _writable(self.fix_manifest.parent)
             good = [v for v in usable(videos, report) if v.split != "test"]
-            write_manifest(self.fix_manifest, good, [])
+            known = [v for v in good if v.label >= 0]
+            write_manifest(self.fix_manifest, known, [v for v in good if v.label < 0])
         return 1 if wrong else 0
 
 # %% ../nbs/95_cli.ipynb #29f530e9
@@ -437,6 +446,7 @@ def _with_run(command: type, options: list) -> type:
     from vad_ssl.detection import METHODS
 
     given = dict(zip(options, options[1:]))
+    given |= dict(x.split("=", 1) for x in options if x.startswith("--") and "=" in x)
     config, preset = given.get("--config"), given.get("--preset")
     if config and preset:
         raise ValueError("give --config or --preset; a file may name its preset itself")

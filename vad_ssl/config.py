@@ -63,6 +63,10 @@ def _check(name: str, value, hint):
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
             raise ValueError(f"{name}={value!r}: choose {' or '.join(map(repr, get_args(kind)))}")
+    elif get_origin(kind) is tuple:
+        numbers = isinstance(value, (tuple, list)) and [type(x) is int and x > 0 for x in value]
+        if not numbers or len(numbers) != len(get_args(kind)) or not all(numbers):
+            raise ValueError(f"{name}={value!r}: give {len(get_args(kind))} whole numbers above 0")
     elif kind in _KINDS and not (type(value) is kind or kind is float and type(value) is int):
         raise ValueError(f"{name}={value!r}: give {_KINDS[kind]}")
     for limit in limits:
@@ -389,9 +393,13 @@ _LATER = {
 
 
 def fingerprint(run: Run) -> str:
-    "A short name that changes with every field that may change the trained weights."
+    """A short name that changes with every field that may change the trained weights.
+
+    But for places on disk: what lies there, `records.data_key` says, and on any machine.
+    """
     decisive = settings(replace(run, machine=Machine())) | {"lam": weight(run)}
     decisive |= {"part": Data.part}  # which videos are scored: files say
+    decisive |= dict.fromkeys(("root", "csv", "manifest", "extra"), "")
     del decisive["test_videos"], decisive["actions"]
     decisive = {k: v for k, v in decisive.items() if not (k in _LATER and v == _LATER[k])}
     if run.network.weights == "drawn":  # other weights under the same name are other runs

@@ -541,7 +541,8 @@ def folder(
         raise DataError(f"{root}: no such folder. Give a folder of videos.")
     found = set()
     for p in root.rglob("*"):
-        if p.name[0] == "." or exclude & set(p.relative_to(root).parts):
+        parts = p.relative_to(root).parts
+        if exclude & set(parts) or any(part[0] == "." for part in parts):
             continue
         if p.suffix.lower() in _VIDEOS:
             found.add(p)
@@ -618,6 +619,10 @@ def _table_video(
 ) -> Video:
     "The rows of one video; gaps in a tube begin a new one."
     rows = rows.sort_values(["tube", "frame"])
+    if "split" in rows and rows.split.nunique() > 1:
+        raise ValueError("rows of this video say both train and test; choose one")
+    if (rows.groupby("tube").label.nunique() > 1).any():
+        raise ValueError("a tube has two labels; number its parts apart")
     tubes = []
     for _, part in rows.groupby(_runs(rows), sort=False):
         top = part.iloc[0]

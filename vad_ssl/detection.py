@@ -48,6 +48,9 @@ def split_videos(
     "The split that the manifest says, or label fraction and seed."
     if data.manifest:
         lab, unl = read_manifest(data.manifest, train)
+        if data.label_fraction == 1:
+            names = {v.name for v in lab + unl}
+            lab, unl = [v for v in train if v.name in names], []
     else:
         lab, unl = split_labelled(train, data.label_fraction, seed)
     if data.trimmed:
@@ -73,12 +76,16 @@ def only(
     if not actions:
         return videos
     known = class_names(videos)
-    names = [name.strip() for name in actions.split(",")]
+    names = list(dict.fromkeys(name.strip() for name in actions.split(",")))
     lost = [name for name in names if name not in known]
     if lost:
         raise ValueError(f"actions={lost[0]}: the data set knows {', '.join(filter(None, known))}")
     order = {name: k for k, name in enumerate(sorted(names, key=known.index))}
-    return [replace(v, label=order[v.action]) for v in videos if v.action in order]
+    found = []
+    for v in (v for v in videos if v.action in order):
+        tubes = tuple(replace(tube, label=order[v.action]) for tube in v.tubes)
+        found.append(replace(v, label=order[v.action], tubes=tubes))
+    return found
 
 
 def evenly(

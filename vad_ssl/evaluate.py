@@ -305,6 +305,8 @@ def _write_pictures(out, model, videos, names, strict, sight, records):
 
     name = "strict_curves.png" if strict else "paper_curves.png"
     curves_figure(records, names, strict).savefig(out / name, dpi=100)
+    for old in out.glob("worst-*.png"):  # of other videos
+        old.unlink()
     shown = [(r["iou"], v) for r, v in zip(records, videos) if r["frames"]]
     shown.sort(key=lambda pair: pair[0])
     for k, (_, video) in enumerate(shown[:10], 1):
@@ -357,6 +359,8 @@ def score_detections(
     names: list[str],  # class names
 ) -> pd.DataFrame:  # per-class table in percent, mean last
     "Score a table of detections by the standard (ACT) frame-AP and video-AP."
+    if not videos:
+        raise ValueError("no annotated test videos to evaluate; check the data set and its list")
     found = read_table(path, names)
     unknown = sorted(set(found.video) - {v.name for v in videos})
     if unknown:

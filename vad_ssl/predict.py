@@ -105,7 +105,7 @@ def load_detector(
             model.encoder.i3d.take(kinetics_weights())
             weights = {**model.state_dict(), **weights}
         model.load_state_dict(weights)
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
             f"{path}: does not describe a detector of this version ({reason}); train it again"

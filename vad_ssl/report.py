@@ -306,6 +306,8 @@ def demo(
     jobs: int = 1,  # arms side by side, one thread each
 ) -> pd.DataFrame:  # scores, one row a method and seed
     "Train and score every arm on the same labels, and write the report."
+    if min(seeds, jobs) < 1:
+        raise ValueError(f"seeds={seeds}, jobs={jobs}: give at least 1 of each")
     Path(out).mkdir(parents=True, exist_ok=True)
     numbers = range(seed, seed + seeds)
     todo = [(name, vary(run, seed=s)) for s in numbers for name, run in arms(base).items()]

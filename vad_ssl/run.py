@@ -296,6 +296,8 @@ def do(
 ) -> dict:  # a row of scores, see `score_run`
     "Train and score a run, as far as that is not done; of several processes the first scores."
     parts = parts_of(run)
+    if not parts.test:
+        raise ValueError("no annotated test videos to score; check the data set and its list")
     folder = train_run(run, out, bar, parts=parts).parent
     state = processes()
     if state.is_main_process:

@@ -112,6 +112,9 @@ def read_manifest(
         why = f"{len(lost)} videos not in the data, as {lost[0][:60]!r}"
         raise DataError(f"{path}: {why}. Use its own.")
     labelled = [known[n] for n in table.name[table.subset == "labelled"]]
+    bare = [v.name for v in labelled if v.label < 0]
+    if bare:
+        raise DataError(f"{path}: {bare[0][:60]!r} is labelled here and has no action. Correct it.")
     unlabelled = [strip(known[n]) for n in table.name[table.subset == "unlabelled"]]
     return labelled, unlabelled
 

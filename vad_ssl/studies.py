@@ -7,6 +7,7 @@ __all__ = ['STUDIES', 'BUDGETS', 'Study', 'by_share', 'grid', 'file_name', 'resu
 
 # %% ../nbs/82_studies.ipynb #de59cf83
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
@@ -443,10 +444,16 @@ BUDGETS = {
 }
 
 
+def _rows(study: Study, base: Run) -> dict:
+    "Those for data of your own, where there are such."
+    return study.yours if base.data.root and study.yours else study.rows
+
+
 def grid(
     name: str,  # a key of `STUDIES`
     seeds: list,
     base: Run | None = None,  # what all rows share; None: the study's own
+    only: tuple = (),  # names of rows; none: all
 ) -> list:  # of (row name, Run), seed by seed
     "The runs of a study; raises ValueError if there is none of that name."
     if name not in STUDIES:
@@ -462,7 +469,12 @@ def grid(
         )
     if study.tuning and not yours:
         base = vary(base, root=str(actors(seed=1)))
-    rows = study.yours if yours and study.yours else study.rows
+    rows = _rows(study, base)
+    if lost := [row for row in only if row not in rows]:
+        raise ValueError(f"study {name} has no row {lost[0]!r}: choose {'; '.join(rows)}")
+    if base.data.extra and not any(what.get("further") for what in rows.values()):
+        raise ValueError(f"study {name}: no row takes --extra")
+    rows = {row: what for row, what in rows.items() if row in (only or rows)}
     return [(row, _variant(base, seed=seed, **w)) for seed in seeds for row, w in rows.items()]
 
 
@@ -503,8 +515,11 @@ def results(
         return
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
         places = {pool.submit(_one, row, run, out, 1): k for k, (row, run) in enumerate(todo)}
-        for job in as_completed(places):
-            yield places[job], job.result()
+        try:
+            for job in as_completed(places):
+                yield places[job], job.result()
+        finally:  # an error is told at once, not after all that waits
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _known(
@@ -513,7 +528,7 @@ def _known(
     folder: Path,  # of tables
 ) -> dict:  # place in `todo` -> row
     "Rows of any table there with the same settings and the same data, wherever they were made."
-    tables = [pd.read_csv(file) for file in sorted(folder.glob("*.csv"))]
+    tables = [pd.read_csv(file, dtype={"run": str}) for file in sorted(folder.glob("*.csv"))]
     lines = [x for t in tables if {"row", "run", "data"} <= set(t) for x in t.to_dict("records")]
     rows = {(x["run"], x["data"]): x for x in lines}
     runs = {settings for settings, _ in rows}
@@ -524,6 +539,20 @@ def _known(
             if earlier:
                 found[k] = earlier | {"study": name, "row": row}
     return found
+
+
+def _set_aside(rows: dict, file: Path):
+    "A table with rows of other settings or data gets a number, and is still found by `_known`."
+    if not file.exists():
+        return
+    table = pd.read_csv(file, dtype={"run": str})
+    if not {"seed", "run", "data"} <= set(table):
+        raise ValueError(f"{file}: not the table of a study; choose another folder with --out")
+    if set(zip(table.run, table.data)) - {(x["run"], x["data"]) for x in rows.values()}:
+        names = (file.with_name(f"{file.stem}-{k}.csv") for k in count(1))
+        other = next(x for x in names if not x.exists())
+        file.rename(other)
+        print(f"{file} has rows of other settings or data: kept as {other.name}")
 
 
 def _write(rows: dict, file: Path):
@@ -547,17 +576,18 @@ def study(
     """
     if min(seeds, jobs) < 1:
         raise ValueError(f"seeds={seeds}, jobs={jobs}: give at least 1 of each")
-    asked = {run: row for row, run in grid(name, range(seeds), base)}
-    if unknown := set(only) - set(asked.values()):
-        raise ValueError(f"study {name} has no row {unknown}: choose {list(asked.values())}")
+    asked = {run for _, run in grid(name, range(seeds), base, only)}
     file = Path(out) / f"{file_name(name, next(iter(asked)))}.csv"
     file.parent.mkdir(parents=True, exist_ok=True)
-    stored = set(pd.read_csv(file).seed) if file.exists() else set()
-    runs = grid(name, sorted(stored | set(range(seeds))), base)
+    table = pd.read_csv(file) if file.exists() else pd.DataFrame()
+    known = [row for row in _rows(STUDIES[name], base or STUDIES[name].base) if only]
+    stored = tuple(row for row in known if row in {*table.get("row", ()), *only})
+    runs = grid(name, sorted({*table.get("seed", ()), *range(seeds)}), base, stored)
     rows = _known(name, runs, file.parent)
-    wanted = [k for k, (row, run) in enumerate(runs) if run in asked and row in (only or [row])]
+    wanted = [k for k, (_, run) in enumerate(runs) if run in asked]
     due = [k for k in wanted if k not in rows]
     done = len(wanted) - len(due)
+    _set_aside(rows, file)
     _write(rows, file)
     with tqdm(total=len(wanted), initial=done, desc=name, disable=not bar, unit="run") as progress:
         for k, row in results([runs[k] for k in due], out, jobs):

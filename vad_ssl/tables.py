@@ -68,6 +68,7 @@ def paired(
             "low": low,
             "high": high,
             "positive": (gain > 0).sum(),
+            "pairs": n,
         }
     )
 
@@ -83,9 +84,10 @@ def metric_name(column: str) -> str:
 
 def _gain(row) -> str:  # of `paired`
     "Gain, interval, and how many seeds gain."
-    if row.n < 2:
-        return f"{row.gain:+.1f}"
-    return f"{row.gain:+.1f} [{row.low:+.1f}, {row.high:+.1f}], {row.positive:.0f} of {row.n:.0f}"
+    if row.pairs < 2:
+        return f"{row.gain:+.1f}" if row.pairs else ""
+    found = f"{row.positive:.0f} of {row.pairs:.0f}"
+    return f"{row.gain:+.1f} [{row.low:+.1f}, {row.high:+.1f}], {found}"
 
 
 def table(
@@ -139,11 +141,9 @@ def details(
     "The lines behind the rows of a study; a row from an earlier table, without its run, has none."
     found = []
     for row in scores.itertuples():
-        files = list(Path(out).glob(f"runs/*-{row.run}-*/details-*.csv"))
-        if not files:
-            continue
-        newest = max(files, key=lambda path: path.stat().st_mtime)
-        found.append(pd.read_csv(newest).assign(row=row.row, seed=row.seed))
+        learned, test = row.data.split("-")
+        files = Path(out).glob(f"runs/*-{row.run}-{learned}/details-{test}.csv")
+        found += [pd.read_csv(file).assign(row=row.row, seed=row.seed) for file in files]
     return pd.concat(found or [pd.DataFrame(columns=["row", "seed"])], ignore_index=True)
 
 # %% ../nbs/83_tables.ipynb #14c773f8
