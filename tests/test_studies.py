@@ -101,7 +101,8 @@ def test_rows_and_seeds_that_are_not_asked_for_stay_and_settings_that_are_not_th
     shorter = study("unlabelled", out, 1, vary(tiny, clip_len=4), bar=False, only=("1x",))
     assert shorter.row.tolist() == ["1x"] and not set(shorter.run) & set(grown.run)
     assert len(pd.read_csv(out / "unlabelled-1.csv")) == len(grown)  # set aside, and found again:
-    pd.testing.assert_frame_equal(study("unlabelled", out, 2, tiny, bar=False, only=("1x",)), grown)
+    again = study("unlabelled", out, 2, tiny, bar=False, only=("1x",))
+    assert again.run.tolist() == grown.run[grown.row == "1x"].tolist()
     with pytest.raises(ValueError, match="no row '4x': choose supervised; 1x"):
         study("unlabelled", out, 1, tiny, only=("4x",))
 
