@@ -432,6 +432,8 @@ def test_a_table_survives_the_disk_and_bad_ones_are_refused(setup_4, setup_7):
         pd.testing.assert_frame_equal(read_table(path), table, check_exact=True)
         write_table(table.assign(label=np.where(table.label > 0, "wave", "run")), path)
         assert read_table(path, ["run", "wave"]).label.equals(table.label)
+        write_table(table.assign(label=table.label.map({0: "2", 1: "1"})), path)
+        assert read_table(path, ["2", "1"]).label.equals(table.label)  # names that are numbers
         for bad, reason in (
             (table.drop(columns="score"), "no column score"),
             (table.assign(x1=99), "x1 <= x2"),
@@ -439,6 +441,7 @@ def test_a_table_survives_the_disk_and_bad_ones_are_refused(setup_4, setup_7):
             (table.assign(score="high"), "score holds text"),
             (pd.concat([table, table]), "repeats"),
             (table.assign(label="fly"), "class 'fly'"),
+            (table.assign(label=2), "class '2'"),
         ):
             write_table(bad, path)
             with pytest.raises(TableError, match=reason):

@@ -91,6 +91,7 @@ def test_options_win_over_the_file_and_the_file_over_the_preset(setup_1):
 
     assert asked() == Run()
     assert all(asked("--preset", name) == run for name, run in PRESETS.items())
+    assert asked("--preset=jhmdb21") == PRESETS["jhmdb21"]
     assert asked("--task", "vos") == asked("--preset", "vos") == PRESETS["vos"]
     run = asked("--config", file, "--seed", 5, "--no-hold", "--workers", 2)
     assert (run.clip.size, run.training.epochs, run.seed) == ((224, 224), 7, 5)
@@ -112,6 +113,8 @@ def test_wrong_use_is_one_line_and_status_two(setup_1):
         "empty": ["train", "--data", home / "empty", "--out", home / "o"],
         "label_fraction=0": ["demo", "--label-fraction", "0"],
         "labels=1.5": ["split", "--labels", "1.5"],
+        "as --data": ["split", "--csv", "boxes.csv"],
+        "seeds=0": ["demo", "--seeds", "0", "--out", home / "o"],
         "label_fraction=-1": ["demo", "--label-fraction=-1"],
         "COMMAND": [],
         "fly": ["fly"],

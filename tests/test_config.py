@@ -34,6 +34,7 @@ def test_a_record_refuses_by_field():
         sugar: _Share = 0.5
         icing: Literal["none", "lemon"] = "none"
         candles: int | None = None
+        tiers: tuple[int, int] = (2, 1)
 
 
     assert Cake(sugar=1, candles=3) == Cake(sugar=1.0, candles=3)
@@ -43,6 +44,9 @@ def test_a_record_refuses_by_field():
             Cake(**{name: value})
     with pytest.raises(ValueError, match="layers=2.0: give a whole number"):
         Cake(layers=2.0)
+    for tiers in (112, (48,), (0, 48), ("a", "b")):
+        with pytest.raises(ValueError, match="tiers=.*give 2 whole numbers above 0"):
+            Cake(tiers=tiers)
 
 
 def test_a_variant_keeps_the_rest_and_another_method_takes_its_own_weight():

@@ -475,6 +475,9 @@ def test_a_folder_gives_bare_records_of_files_and_of_folders_of_frames(setup_1, 
     for k, f in enumerate(square(0)[0]):
         Image.fromarray(f).save(tmp / "pictures/one" / f"{k:05}.jpg")
     assert [(v.name, length(v)) for v in folder(tmp / "pictures")] == [("one", 24)]
+    (tmp / "pictures" / ".small").mkdir()
+    Image.fromarray(f).save(tmp / "pictures/.small/one.jpg")
+    assert len(folder(tmp / "pictures")) == 1  # hidden folders are nobody's videos
     (tmp / "empty").mkdir()
     with pytest.raises(DataError, match="no videos in this folder"):
         folder(tmp / "empty")

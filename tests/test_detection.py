@@ -57,6 +57,8 @@ def test_a_manifest_decides_the_split(setup_1):
     lab, unl, held = parts(manifest=str(file))
     assert [v.name for v in lab] == sorted(v.name for v in labelled[1:])
     assert len(unl) == len(unlabelled) and all(not v.tubes for v in unl) and held == []
+    lab, unl, _ = parts(manifest=str(file), label_fraction=1.0)  # the ceiling: all that it names
+    assert len(lab) == len(train) - 1 and unl == [] and all(v.tubes for v in lab)
 
 
 def test_held_videos_are_taken_from_the_labelled_ones(setup_1):
@@ -74,6 +76,8 @@ def test_some_actions_as_many_test_videos_of_each_class_and_settings_are_chosen_
     assert len(evenly(videos, 40)) == 20
     few = only(train, "Walk, Kick")
     assert {(v.action, v.label) for v in few} == {("Kick", 0), ("Walk", 1)} and only(train, "") is train
+    assert all(tube.label == v.label for v in few for tube in v.tubes)
+    assert [v.label for v in only(train, "Walk, Kick, Walk")] == [v.label for v in few]
     with pytest.raises(ValueError, match="actions=Wolk: the data set knows .*Walk"):
         only(train, "Walk,Wolk")
     learned, scored = _validation(train)

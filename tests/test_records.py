@@ -139,6 +139,7 @@ def test_a_trimmed_record_begins_where_the_action_begins_and_reads_the_same_fram
     np.testing.assert_array_equal(read(cut, range(16)), read(video, range(4, 20)))
     assert truth_mask(cut, range(16), 48, 64).any((1, 2)).all()
     assert trim(replace(video, tubes=())).n_frames == 24
+    assert trim(replace(video, n_frames=0)).n_frames == 16  # nobody has looked how long it is
 
 
 def test_the_key_changes_with_every_box_class_and_file_and_with_nothing_else(setup_1):

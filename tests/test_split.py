@@ -182,6 +182,9 @@ def test_wrong_manifests_are_named(setup_1, setup_3):
         (tmp / "wrong.csv").write_text(text)
         with pytest.raises(DataError, match=f"wrong.csv: .*{why}"):
             read_manifest(tmp / "wrong.csv", videos)
+    write_manifest(tmp / "wrong.csv", [videos[0]], [])
+    with pytest.raises(DataError, match="is labelled here and has no action"):
+        read_manifest(tmp / "wrong.csv", [strip(videos[0])])
     with pytest.raises(DataError, match="not a manifest .FileNotFound"):
         read_manifest(tmp / "none.csv", videos)
 

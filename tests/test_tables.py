@@ -36,6 +36,8 @@ def test_the_table_says_mean_spread_gain_and_interval(setup_1):
     with_study = table(toy.assign(study="consistency", row=names), ("score",))
     assert metric_name("strict_v_map_50") == "strict v-mAP@0.5"
     assert with_study.loc["CC", "paper: f"] == 65.0 and "paper: f" not in table(toy, ("score",))
+    lonely = toy[(toy.row == "b") | (toy.seed == toy.seed.min())]  # a pair of one seed only
+    assert table(lonely, ("score",), "a").loc["b", "gain in s"].count("[") == 0
     assert text["score"] == "45.0 ± 6.2" and text["gain in s"] == "+10.0 [+5.0, +15.0], 3 of 3"
 
 
@@ -65,6 +67,7 @@ def test_details_are_those_of_the_rows_and_the_picked_objects_follow_the_rule(se
     lines = details(creatures, out)
     assert set(lines.row) == set(creatures.row) and {"video", "object", "J", "F"} <= set(lines.columns)
     assert len(details(creatures, Path(tempfile.mkdtemp()))) == 0  # a table without its runs
+    assert len(details(creatures.assign(data="other-videos"), out)) == 0
     first = lines[(lines.row == creatures.row[0])]
     mean = first.groupby(["video", "object"])[["J", "F"]].mean()
     assert len(mean) == creatures.objects[0]

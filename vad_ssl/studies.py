@@ -173,7 +173,7 @@ STUDIES = {
         base=_REAL,
         films=True,
     ),
-    # Figures 4 and 5 and Table 4 on real people, with the method that gains there
+    # Figures 4 and 5 and Table 4 on real people, with a mean teacher
     "real-videos": Study(
         {
             "supervised": {},
