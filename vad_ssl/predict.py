@@ -207,10 +207,10 @@ def overlay(
     on = np.asarray(probs) >= 0.5
     inside = np.roll(on, 1, 1) & np.roll(on, -1, 1) & np.roll(on, 1, 2) & np.roll(on, -1, 2)
     orange = np.array([255, 140, 0])
-    tint = 0.4 * on[..., None]
-    out = frames * np.where(on, 0.6, 1.0)[..., None] + orange * tint
+    out = frames.copy()
+    out[on] = 0.6 * frames[on] + 0.4 * orange
     out[on & ~inside] = orange
-    return out.astype(np.uint8)
+    return out
 
 # %% ../nbs/45_predict.ipynb #8fd3cd3f
 def frame_table(
@@ -234,12 +234,16 @@ def _overlay_frames(
     masks: Path,  # folder that receives one PNG a frame
     block: int = 32,  # frames read at once
 ) -> Iterator[np.ndarray]:  # (h, w, 3) uint8
-    "Frames with the prediction on top; the masks are written in passing."
+    "Frames, large ones reduced, with the prediction on top; masks are written in passing."
     for start in range(0, len(probs), block):
         p = seen.maps_back(probs[start : start + block]).numpy()
         for k, mask in enumerate(p >= 0.5, start):
             Image.fromarray(mask).save(masks / f"{k:06d}.png")
-        yield from overlay(read_frames(path, range(start, start + len(p))), p)
+        frames = read_frames(path, range(start, start + len(p)))
+        part = max(min(p.shape[1:]) // 540, 1)  # *ours*: half of 1080 lines is enough to look at
+        if part > 1:
+            frames = np.stack([np.asarray(Image.fromarray(f).reduce(part)) for f in frames])
+        yield from overlay(frames, p[:, ::part, ::part])
 
 
 def predict(
