@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['PACKAGED', 'DOUBT', 'Sight', 'sight', 'localise', 'build', 'load_detector', 'save_head', 'card', 'doubt',
-           'unsure_below', 'localise_file', 'overlay', 'frame_table', 'predict']
+           'unsure_below', 'in_order', 'localise_file', 'overlay', 'frame_table', 'predict']
 
 # %% ../nbs/45_predict.ipynb #0ab511a2
 import shutil
 from collections.abc import Iterator
 from copy import deepcopy
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ from .detector import Detection, Detector, paper_detector, small_detector
 from .files import VideoError, mask_box, write_csv
 from .i3d import kinetics_weights
 from .i3d_detector import i3d_detector
-from .video import eval_clips, probe, read_frames, write_video
+from .video import decode, eval_clips, probe, read_frames, write_video
 from .window import Window, window
 
 # %% ../nbs/45_predict.ipynb #4ec3612b
@@ -175,6 +176,18 @@ def unsure_below(
     return float(np.quantile(others, share))
 
 # %% ../nbs/45_predict.ipynb #ef80903f
+def in_order(
+    path: Path,  # any video file, or a folder of frames
+    at_once: int = 16,  # frames
+) -> Iterator[np.ndarray]:  # (at most `at_once`, h, w, 3) uint8
+    "All frames of a video, read once, a few at a time."
+    film = Path(path)
+    count = probe(path).frames
+    whole = decode(path) if film.is_file() else (read_frames(path, [k])[0] for k in range(count))
+    while some := list(islice(whole, at_once)):
+        yield np.stack(some)
+
+
 def localise_file(
     model: nn.Module,
     path: Path,  # any video file, or a folder of frames
@@ -190,10 +203,11 @@ def localise_file(
         )
     whole = window((info.height, info.width), short=sight.short)
     step = blocks * sight.clip_len * sight.stride
+    small = (whole.frames(torch.from_numpy(x).permute(3, 0, 1, 2)) for x in in_order(path))
+    single = (frame for part in small for frame in part.split(1, 1))
     found = []
-    for start in tqdm(range(0, info.frames, step), "predicting", disable=not bar):
-        pixels = read_frames(path, range(start, min(start + step, info.frames)))
-        frames = whole.frames(torch.from_numpy(pixels).permute(3, 0, 1, 2))
+    for _ in tqdm(range(0, info.frames, step), "predicting", disable=not bar):
+        frames = torch.cat(list(islice(single, step)), 1)
         found.append(localise(model, frames, sight))
     probs, activations = (torch.cat(part) for part in zip(*found))
     return probs, activations
@@ -232,14 +246,14 @@ def _overlay_frames(
     probs: Tensor,  # (n, h', w') at the detector's scale
     seen: Window,  # where they lie in the video
     masks: Path,  # folder that receives one PNG a frame
-    block: int = 32,  # frames read at once
 ) -> Iterator[np.ndarray]:  # (h, w, 3) uint8
     "Frames, large ones reduced, with the prediction on top; masks are written in passing."
-    for start in range(0, len(probs), block):
-        p = seen.maps_back(probs[start : start + block]).numpy()
+    start = 0
+    for frames in in_order(path):
+        p = seen.maps_back(probs[start : start + len(frames)]).numpy()
         for k, mask in enumerate(p >= 0.5, start):
             Image.fromarray(mask).save(masks / f"{k:06d}.png")
-        frames = read_frames(path, range(start, start + len(p)))
+        start += len(frames)
         part = max(min(p.shape[1:]) // 540, 1)  # *ours*: half of 1080 lines is enough to look at
         if part > 1:
             frames = np.stack([np.asarray(Image.fromarray(f).reduce(part)) for f in frames])
