@@ -283,5 +283,5 @@ def predict(
     tubes[BOX] = seen.boxes_back(tubes[BOX])
     write_table(tubes, masks.parent / "detections.csv")
     frames = _overlay_frames(path, probs, seen, masks)
-    write_video(masks.parent / "overlay.mp4", frames, fps=info.fps)
+    write_video(masks.parent / "overlay.mp4", frames, fps=info.fps, preset="veryfast")
     return classes
