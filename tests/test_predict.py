@@ -1,4 +1,5 @@
 "Generated from nbs/45_predict.ipynb: change the notebook, then `make export`."
+from PIL import Image
 from pathlib import Path
 from torch import nn
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from vad_ssl.i3d import kinetics_path
 from vad_ssl.i3d import kinetics_weights
 from vad_ssl.i3d_detector import i3d_detector
 from vad_ssl.video import probe
+from vad_ssl.video import read_frames
 from vad_ssl.video import write_video
 from vad_ssl.window import window
 import numpy as np
@@ -21,9 +23,11 @@ import torch
 
 from vad_ssl.predict import (
     Sight,
+    _overlay_frames,
     build,
     doubt,
     frame_table,
+    in_order,
     load_detector,
     localise,
     localise_file,
@@ -163,6 +167,24 @@ def test_the_box_of_a_frame_in_source_pixels():
     assert table.iloc[0, :5].tolist() == [0, 10, 20, 29, 39]  # pixels 5..14 are source pixels 10..29
     assert table.iloc[1, 1:5].tolist() == [-1] * 4
     np.testing.assert_allclose(table[["area", "confidence"]], [[100 / 1200, 0.9], [0, 0]], rtol=1e-6)
+
+
+def test_a_video_is_read_in_order_whole_and_the_overlay_of_a_large_one_is_half_as_large():
+    with tempfile.TemporaryDirectory() as home:
+        large = np.random.default_rng(0).integers(0, 255, (3, 1080, 1200, 3), np.uint8)
+        film, pictures, masks = (Path(home) / name for name in ("large.mp4", "pictures", "masks"))
+        write_video(film, large, preset="ultrafast")
+        pictures.mkdir(), masks.mkdir()
+        for k, frame in enumerate(read_frames(film, range(3))):
+            Image.fromarray(frame).save(pictures / f"{k}.png")
+        for path in (film, pictures):
+            parts = list(in_order(path, at_once=2))
+            assert [len(part) for part in parts] == [2, 1]
+            np.testing.assert_array_equal(np.concatenate(parts), read_frames(film, range(3)))
+        seen = window((1080, 1200), short=27)
+        shown = list(_overlay_frames(film, torch.ones(3, 27, 30), seen, masks))
+        assert [frame.shape for frame in shown] == [(540, 600, 3)] * 3
+        assert [Image.open(path).size for path in sorted(masks.iterdir())] == [(1200, 1080)] * 3
 
 
 def test_predict_writes_everything_it_promises(setup_1):

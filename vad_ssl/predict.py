@@ -267,7 +267,10 @@ def predict(
     device: str = "cpu",
     bar: bool = False,
 ) -> pd.DataFrame:  # class scores, best first
-    "Write overlay.mp4, masks/, frames.csv, detections.csv and classes.csv for one video."
+    """Write overlay.mp4, masks/, frames.csv, detections.csv and classes.csv for one video.
+
+    Masks and boxes are those of the video's own pixels; the overlay of a large video is reduced.
+    """
     model, about = load_detector(checkpoint, device)
     probs, activations = localise_file(model, path, sight(about), bar=bar)
     info, masks = probe(path), Path(out) / "masks"
