@@ -541,11 +541,10 @@ def _known(
     return found
 
 
-def _set_aside(rows: dict, file: Path):
+def _set_aside(table: pd.DataFrame, rows: dict, file: Path):
     "A table with rows of other settings or data gets a number, and is still found by `_known`."
-    if not file.exists():
+    if table.empty:
         return
-    table = pd.read_csv(file, dtype={"run": str})
     if not {"seed", "run", "data"} <= set(table):
         raise ValueError(f"{file}: not the table of a study; choose another folder with --out")
     if set(zip(table.run, table.data)) - {(x["run"], x["data"]) for x in rows.values()}:
@@ -579,15 +578,17 @@ def study(
     asked = {run for _, run in grid(name, range(seeds), base, only)}
     file = Path(out) / f"{file_name(name, next(iter(asked)))}.csv"
     file.parent.mkdir(parents=True, exist_ok=True)
-    table = pd.read_csv(file) if file.exists() else pd.DataFrame()
-    known = [row for row in _rows(STUDIES[name], base or STUDIES[name].base) if only]
-    stored = tuple(row for row in known if row in {*table.get("row", ()), *only})
-    runs = grid(name, sorted({*table.get("seed", ()), *range(seeds)}), base, stored)
+    table = pd.read_csv(file, dtype={"run": str}) if file.exists() else pd.DataFrame()
+    kept = ()  # all rows
+    if only:
+        rows = _rows(STUDIES[name], base or STUDIES[name].base)
+        kept = tuple(row for row in rows if row in {*table.get("row", ()), *only})
+    runs = grid(name, sorted({*table.get("seed", ()), *range(seeds)}), base, kept)
     rows = _known(name, runs, file.parent)
     wanted = [k for k, (_, run) in enumerate(runs) if run in asked]
     due = [k for k in wanted if k not in rows]
     done = len(wanted) - len(due)
-    _set_aside(rows, file)
+    _set_aside(table, rows, file)
     _write(rows, file)
     with tqdm(total=len(wanted), initial=done, desc=name, disable=not bar, unit="run") as progress:
         for k, row in results([runs[k] for k in due], out, jobs):
