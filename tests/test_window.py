@@ -4,6 +4,7 @@ from vad_ssl.files import mask_box
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from vad_ssl.window import window
 
@@ -82,3 +83,13 @@ def test_stripes_that_are_too_fine_to_show_become_grey():
     smooth = window((60, 240), None, 12).frames(stripes)[..., 2:-2].float()
     assert smooth.std() < 40 < stripes[..., ::5, ::5].float().std()
     assert smooth.mean() == pytest.approx(127.5, abs=8)
+
+
+def test_bytes_are_averaged_as_floats_are_to_one_grey_level():
+    large = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 2, 300, 400), np.uint8))
+    blurred = F.avg_pool2d(large.float(), 5, 1, 2).round().to(torch.uint8)
+    for pixels in (large, blurred):
+        found = window((300, 400), None, 60).frames(pixels)
+        wanted = F.interpolate(pixels.float(), (60, 80), mode="bilinear", antialias=True)
+        assert found.dtype == torch.uint8
+        assert (found.float() - wanted).abs().max() < 1.5

@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['PACKAGED', 'DOUBT', 'Sight', 'sight', 'localise', 'build', 'load_detector', 'save_head', 'card', 'doubt',
-           'unsure_below', 'in_order', 'localise_file', 'overlay', 'frame_table', 'predict']
+           'unsure_below', 'in_order', 'ahead', 'localise_file', 'overlay', 'frame_table', 'predict']
 
 # %% ../nbs/45_predict.ipynb #0ab511a2
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from itertools import islice
 from pathlib import Path
@@ -178,14 +179,21 @@ def unsure_below(
 # %% ../nbs/45_predict.ipynb #ef80903f
 def in_order(
     path: Path,  # any video file, or a folder of frames
-    at_once: int = 16,  # frames
-) -> Iterator[np.ndarray]:  # (at most `at_once`, h, w, 3) uint8
-    "All frames of a video, read once, a few at a time."
+) -> Iterator[np.ndarray]:  # (h, w, 3) uint8
+    "All frames of a video, read once."
     film = Path(path)
-    count = probe(path).frames
-    whole = decode(path) if film.is_file() else (read_frames(path, [k])[0] for k in range(count))
-    while some := list(islice(whole, at_once)):
-        yield np.stack(some)
+    if film.is_file():
+        return decode(path)
+    return (read_frames(path, [k])[0] for k in range(probe(path).frames))
+
+
+def ahead(items: Iterator) -> Iterator:
+    "The same items; while one is in use, a thread prepares the next."
+    with ThreadPoolExecutor(1) as thread:
+        later = thread.submit(next, items, None)
+        while (now := later.result()) is not None:
+            later = thread.submit(next, items, None)
+            yield now
 
 
 def localise_file(
@@ -203,12 +211,14 @@ def localise_file(
         )
     whole = window((info.height, info.width), short=sight.short)
     step = blocks * sight.clip_len * sight.stride
-    small = (whole.frames(torch.from_numpy(x).permute(3, 0, 1, 2)) for x in in_order(path))
-    single = (frame for part in small for frame in part.split(1, 1))
-    found = []
-    for _ in tqdm(range(0, info.frames, step), "predicting", disable=not bar):
-        frames = torch.cat(list(islice(single, step)), 1)
-        found.append(localise(model, frames, sight))
+    pixels = (torch.from_numpy(x).permute(2, 0, 1)[:, None] for x in in_order(path))
+    small = map(whole.frames, pixels)
+    parts = iter(lambda: list(islice(small, step)), [])
+    count = -(-info.frames // step)
+    found = [
+        localise(model, torch.cat(part, 1), sight)
+        for part in tqdm(ahead(parts), "predicting", count, disable=not bar)
+    ]
     probs, activations = (torch.cat(part) for part in zip(*found))
     return probs, activations
 
@@ -248,16 +258,12 @@ def _overlay_frames(
     masks: Path,  # folder that receives one PNG a frame
 ) -> Iterator[np.ndarray]:  # (h, w, 3) uint8
     "Frames, large ones reduced, with the prediction on top; masks are written in passing."
-    start = 0
-    for frames in in_order(path):
-        p = seen.maps_back(probs[start : start + len(frames)]).numpy()
-        for k, mask in enumerate(p >= 0.5, start):
-            Image.fromarray(mask).save(masks / f"{k:06d}.png")
-        start += len(frames)
-        part = max(min(p.shape[1:]) // 540, 1)  # *ours*: half of 1080 lines is enough to look at
-        if part > 1:
-            frames = np.stack([np.asarray(Image.fromarray(f).reduce(part)) for f in frames])
-        yield from overlay(frames, p[:, ::part, ::part])
+    part = max(min(seen.source) // 540, 1)  # *ours*: half of 1080 lines is enough to look at
+    for k, frame in enumerate(ahead(in_order(path))):
+        p = seen.maps_back(probs[k : k + 1]).numpy()
+        Image.fromarray(p[0] >= 0.5).save(masks / f"{k:06d}.png")
+        frame = np.asarray(Image.fromarray(frame).reduce(part)) if part > 1 else frame
+        yield overlay(frame[None], p[:, ::part, ::part])[0]
 
 
 def predict(
@@ -285,6 +291,6 @@ def predict(
     tubes = mask_tubes(probs, score, Path(path).stem)
     tubes[BOX] = seen.boxes_back(tubes[BOX])
     write_table(tubes, masks.parent / "detections.csv")
-    frames = _overlay_frames(path, probs, seen, masks)
+    frames = ahead(_overlay_frames(path, probs, seen, masks))
     write_video(masks.parent / "overlay.mp4", frames, fps=info.fps, preset="veryfast")
     return classes
