@@ -46,6 +46,7 @@ _ENTROPY = {"distance": "entropy", "lam": 1.0}
 _NINE = "Basketball, Biking, CliffDiving, Diving, Skiing, Surfing, TrampolineJumping, "
 _NINE += "VolleyballSpiking, WalkingWithDog"
 _AGREE = {"naming": "agreement", "naming_weight": 10.0}
+_MILD = {**_OURS, "lam": 3.0}  # chosen by `real-settings`
 _REAL = vary(PRESETS["real"], actions=_NINE, test_videos=12, precision="bf16")
 
 
@@ -135,16 +136,16 @@ STUDIES = {
         draws=True,
     ),
     # Tables 1 to 3 on real people, nine actions of UCF101-24: a head on fixed Kinetics features,
-    # settings as on drawn videos
+    # settings as on drawn videos but for the paper's form, see `real-settings`
     "real": Study(
         {
             "supervised": {},
             "mean teacher": _AVERAGED,
-            "L2": {**_OURS, "attention": "none"},
-            "V, cyclic": _OURS,
+            "L2": {**_MILD, "attention": "none"},
+            "V, cyclic": _MILD,
             "supervised, all labels": {**_ALL, "times": 2},
-            "G": {**_OURS, "attention": "gradient"},
-            "CC + V": {**_OURS, "lam1": 0.01},
+            "G": {**_MILD, "attention": "gradient"},
+            "CC + V": {**_MILD, "lam1": 0.01},
             "stable mean teacher": {"method": "stable-mean-teacher"},
             "mean teacher, names agree": {**_PLAIN, **_ENTROPY, **_AGREE},
             "pseudo-label": {"method": "pseudo-label"},
@@ -169,7 +170,12 @@ STUDIES = {
     ),
     # Figures 1 and 3 on real people; all labels: see `real`
     "real-labels": Study(
-        by_share(0.05, 0.1, 0.2, 0.4, methods=("supervised", "semi-supervised", "mean-teacher")),
+        {
+            row: what | (_MILD if "semi" in row else {})
+            for row, what in by_share(
+                0.05, 0.1, 0.2, 0.4, methods=("supervised", "semi-supervised", "mean-teacher")
+            ).items()
+        },
         base=_REAL,
         films=True,
     ),
