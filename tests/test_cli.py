@@ -125,6 +125,7 @@ def test_wrong_use_is_one_line_and_status_two(setup_1):
         "video": ["predict", "--out", home / "o"],
         "study 'everything'": ["study", "everything"],
         "give --checkpoint": ["evaluate"],
+        "leave out --protocol": ["evaluate", "--detections", home / "a.csv", "--protocol", "act"],
         "cannot be written": ["demo", "--out", "/proc/nothing"],
     }
     for named, words in cases.items():

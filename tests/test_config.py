@@ -111,6 +111,7 @@ def test_a_wrong_file_is_answered_by_one_line_that_names_file_and_field_and_reme
     file = Path(tempfile.mkdtemp()) / "run.yaml"
     cases = {
         "epoch: 3": "no field 'epoch'; the nearest is 'epochs'",
+        "trainng: {epochs: 3}": "no section 'trainng'; choose data, clip",
         "epochs: ten": "epochs='ten': give a whole number",
         "lr: fast": "lr='fast': give a number",
         "hold: 1": "hold=1: give true or false",

@@ -11,7 +11,7 @@ import pytest
 import shutil
 import tempfile
 
-from vad_ssl.studies import STUDIES, file_name, grid, study
+from vad_ssl.studies import STUDIES, _alone, file_name, grid, study
 
 
 def test_every_row_of_every_study_is_a_run_that_could_be_trained():
@@ -107,11 +107,14 @@ def test_rows_and_seeds_that_are_not_asked_for_stay_and_settings_that_are_not_th
         study("unlabelled", out, 1, tiny, only=("4x",))
 
 
-def test_a_table_of_something_else_is_refused_and_so_is_a_folder_that_no_row_takes(setup_1):
+def test_a_table_of_something_else_is_refused_and_so_are_a_folder_that_no_row_takes_and_a_second_process(setup_1):
     tiny = setup_1.tiny
+    out = setup_1.out
     other = Path(tempfile.mkdtemp()) / "controls.csv"
     other.write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match="not the table of a study"):
         study("controls", other.parent, 1, tiny, bar=False)
     with pytest.raises(ValueError, match="no row takes --extra"):
         grid("comparison", [0], vary(Run(), extra="videos"))
+    with _alone(out / "unlabelled.csv"), pytest.raises(ValueError, match="another process"):
+        study("unlabelled", out, 1, tiny, bar=False)

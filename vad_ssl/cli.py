@@ -152,8 +152,13 @@ class _Evaluate:
     def __call__(self):
         from vad_ssl.checkpoint import load_weights
 
-        if not (self.checkpoint or self.detections):
+        if bool(self.checkpoint) == bool(self.detections):
             raise ValueError("give --checkpoint or --detections")
+        if self.detections and (self.out or self.protocol != "paper"):
+            raise ValueError(
+                "--detections has one protocol, the standard one, and writes nothing: "
+                "leave out --protocol and --out"
+            )
         if self.csv and not self.data:
             raise ValueError(f"csv={self.csv}: give the folder of its videos as --data")
         about = load_weights(self.checkpoint)[1] if self.checkpoint else {}

@@ -343,7 +343,10 @@ def read_config(
     if not isinstance(preset, str) or preset not in PRESETS:
         raise ValueError(f"{path}: preset={preset!r}: choose {' or '.join(PRESETS)}")
     flat = {}
+    sections = _sections(PRESETS[preset])
     for name, value in given.items():
+        if isinstance(value, dict) and name not in sections:
+            raise ValueError(f"{path}: no section {name!r}; choose {', '.join(sections)}")
         flat |= value if isinstance(value, dict) else {str(name): value}
     try:
         return vary(PRESETS[preset], **{k: _from_yaml(k, v) for k, v in flat.items()})

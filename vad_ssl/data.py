@@ -13,7 +13,7 @@ import re
 import struct
 import warnings
 import zlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -640,17 +640,14 @@ def _table_video(
     )
 
 # %% ../nbs/04_data.ipynb #8f04a9aa
-def _named(name: str, found: list[Video], root: Path, csv: Path) -> str:
-    "The record that a table means by a name."
+def _named(name: str, exact: dict, ends: dict, csv: Path) -> str:
+    "The record that a table means by a name; two dictionaries hold those of every path."
     path = str(PurePosixPath(name))
-    exact = [v for v in found if v.path.relative_to(root).as_posix() == path]
-    ends = [v for v in found if _without_ending(v.path.relative_to(root).as_posix()) == path]
-    if not exact and len(ends) > 1:
-        other = ends[0].path.name
-        raise DataError(f"{csv}: {brief(name)!r} may be {len(ends)} videos. Write {other} or so.")
-    for v in exact or ends:
-        return v.name
-    return path
+    found = exact.get(path) or ends.get(path, [])
+    if len(found) > 1:
+        other = found[0].path.name
+        raise DataError(f"{csv}: {brief(name)!r} may be {len(found)} videos. Write {other} or so.")
+    return found[0].name if found else path
 
 
 def csv_data(
@@ -662,7 +659,12 @@ def csv_data(
     root = Path(root)
     table = _read_boxes(csv)
     found = folder(root)
-    names = {name: _named(name, found, root, csv) for name in sorted(set(table.video))}
+    exact, ends = {}, defaultdict(list)
+    for v in found:
+        path = v.path.relative_to(root).as_posix()
+        exact[path] = [v]
+        ends[_without_ending(path)].append(v)
+    names = {name: _named(name, exact, ends, csv) for name in sorted(set(table.video))}
     table["video"] = table.video.map(names)
     again = table.duplicated(["video", "tube", "frame"])
     if again.any():

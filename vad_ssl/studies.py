@@ -7,6 +7,7 @@ __all__ = ['STUDIES', 'BUDGETS', 'Study', 'by_share', 'grid', 'file_name', 'resu
 
 # %% ../nbs/82_studies.ipynb #de59cf83
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import NamedTuple
 
 import pandas as pd
 import torch
+from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
 from .actors import actors
@@ -566,6 +568,21 @@ def _write(rows: dict, file: Path):
         write_csv(pd.DataFrame([rows[k] for k in sorted(rows)]), file)
 
 
+@contextmanager
+def _alone(file: Path):
+    "Refuse a second process at the same table: rows of one of them would be lost."
+    lock = FileLock(f"{file}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        why = "another process is at work on it. Wait, or choose another folder with --out"
+        raise ValueError(f"{file}: {why}; --jobs does runs side by side") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def study(
     name: str,  # a key of `STUDIES`
     out: Path,  # folder for runs and NAME.csv
@@ -584,21 +601,24 @@ def study(
     asked = {run for _, run in grid(name, range(seeds), base, only)}
     file = Path(out) / f"{file_name(name, next(iter(asked)))}.csv"
     file.parent.mkdir(parents=True, exist_ok=True)
-    table = pd.read_csv(file, dtype={"run": str}) if file.exists() else pd.DataFrame()
-    kept = ()  # all rows
-    if only:
-        rows = _rows(STUDIES[name], base or STUDIES[name].base)
-        kept = tuple(row for row in rows if row in {*table.get("row", ()), *only})
-    runs = grid(name, sorted({*table.get("seed", ()), *range(seeds)}), base, kept)
-    rows = _known(name, runs, file.parent)
-    wanted = [k for k, (_, run) in enumerate(runs) if run in asked]
-    due = [k for k in wanted if k not in rows]
-    done = len(wanted) - len(due)
-    _set_aside(table, rows, file)
-    _write(rows, file)
-    with tqdm(total=len(wanted), initial=done, desc=name, disable=not bar, unit="run") as progress:
-        for k, row in results([runs[k] for k in due], out, jobs):
-            rows[due[k]] = {"study": name, **row}
-            _write(rows, file)
-            progress.update()
+    with _alone(file):
+        table = pd.read_csv(file, dtype={"run": str}) if file.exists() else pd.DataFrame()
+        kept = ()  # all rows
+        if only:
+            rows = _rows(STUDIES[name], base or STUDIES[name].base)
+            kept = tuple(row for row in rows if row in {*table.get("row", ()), *only})
+        runs = grid(name, sorted({*table.get("seed", ()), *range(seeds)}), base, kept)
+        rows = _known(name, runs, file.parent)
+        wanted = [k for k, (_, run) in enumerate(runs) if run in asked]
+        due = [k for k in wanted if k not in rows]
+        done = len(wanted) - len(due)
+        _set_aside(table, rows, file)
+        _write(rows, file)
+        with tqdm(
+            total=len(wanted), initial=done, desc=name, disable=not bar, unit="run"
+        ) as progress:
+            for k, row in results([runs[k] for k in due], out, jobs):
+                rows[due[k]] = {"study": name, **row}
+                _write(rows, file)
+                progress.update()
     return pd.read_csv(file)
