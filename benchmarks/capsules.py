@@ -2,8 +2,8 @@
 
 python benchmarks/capsules.py [--seed 0] [--out nbs/results]
 
-Trains the small detector with all labels from the packaged pretrained encoder (preset
-`pretrained`, 600 steps), then looks at one clip of every test video. Writes `capsules.csv`: a row
+Trains the small detector with all labels from the packaged pretrained encoder (weak
+views, 600 steps), then looks at one clip of every test video. Writes `capsules.csv`: a row
 a clip, with its class, the score of every class, and the overlap with the truth when the decoder
 is given that class's pose; and `capsules.npz`: of the first clip of every class the middle frame,
 its truth, the activations at every place, and the map decoded through every pose.
@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 
 from vad_ssl.actors import ACTIONS
-from vad_ssl.config import PRESETS, vary
+from vad_ssl.config import Run, vary
 from vad_ssl.predict import load_detector
 from vad_ssl.run import do, parts_of, run_folder
 from vad_ssl.split import Clips
@@ -46,7 +46,7 @@ if __name__ == "__main__":
     parser.add_argument("--out", default="nbs/results", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    run = vary(PRESETS["pretrained"], seed=args.seed, label_fraction=1.0)
+    run = vary(Run(), weights="drawn", seed=args.seed, label_fraction=1.0)
     parts, folder = parts_of(run), Path(tempfile.mkdtemp())
     scores = do(run, folder, bar=False)
     print({name: scores[name] for name in ("f_map_50", "v_map_50", "accuracy")})

@@ -2,8 +2,8 @@
 
 python benchmarks/learning.py [--seed 0] [--runs FOLDER] [--out nbs/results]
 
-Trains the rows of the study `ablation` and a mean teacher (preset `pretrained`, 400 steps), and
-supervision from random weights; looks at the middle clip of test videos. Writes
+Trains the rows of the study `ablation` and a mean teacher (packaged encoder, weak views, 400
+steps), and supervision from random weights; looks at the middle clip of test videos. Writes
 
 - `learning.csv`: a row a run and checkpoint, with the losses of its 50 steps and, over 32 videos
   (4 of each class, evenly picked by name), the IoU with the truth, the width of the unsure band
@@ -23,7 +23,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from vad_ssl.config import PRESETS, vary
+from vad_ssl.config import Run, vary
 from vad_ssl.detection import evenly
 from vad_ssl.inspector import run_steps
 from vad_ssl.panels import look, panels, read_clip
@@ -109,7 +109,7 @@ if __name__ == "__main__":
     args = parser.parse_args()
     torch.set_num_threads(1)
     runs = args.runs or Path(tempfile.mkdtemp())
-    base = vary(PRESETS["pretrained"], seed=args.seed, epochs=8, keep=20)
+    base = vary(Run(), weights="drawn", seed=args.seed, epochs=8, keep=20)
     parts, tables, pictures = parts_of(base), [], {}
     names = sorted(parts.test, key=lambda v: v.name)
     three = [names[int(k)] for k in np.linspace(0, len(names) - 1, 3).round()]

@@ -3,6 +3,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from vad_ssl import studies
 from vad_ssl.actors import actors
+from vad_ssl.config import PRESETS
 from vad_ssl.config import Run
 from vad_ssl.config import Run as Imported
 from vad_ssl.config import vary
@@ -11,7 +12,7 @@ import pytest
 import shutil
 import tempfile
 
-from vad_ssl.studies import STUDIES, _alone, file_name, grid, study
+from vad_ssl.studies import STUDIES, _alone, file_name, grid, pretrained, study
 
 
 def test_every_row_of_every_study_is_a_run_that_could_be_trained():
@@ -37,7 +38,10 @@ def test_every_row_of_every_study_is_a_run_that_could_be_trained():
 
 def test_results_from_scratch_and_pretrained_have_files_of_their_own():
     assert file_name("comparison", Run()) == "comparison"
-    assert file_name("comparison", vary(Run(), weights="drawn")) == "comparison-drawn"
+    assert file_name("comparison", pretrained(Run())) == "comparison-drawn"
+    assert pretrained(Run()) == PRESETS["pretrained"]
+    objects_run = PRESETS["vos"]
+    assert pretrained(objects_run) == vary(objects_run, weights="drawn")
 
 
 @pytest.fixture(scope="module")

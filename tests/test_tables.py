@@ -27,6 +27,8 @@ def test_the_interval_worked_by_hand(setup_1):
     assert (b["mean"], b.n, b.gain, b.positive) == (45, 3, 10, 3)
     assert (b.low, b.high) == pytest.approx((10 - 4.9683, 10 + 4.9683), abs=1e-3)
     assert paired(toy, "score", "a").loc["a", "gain"] == 0
+    two = paired(toy, "score", "a", shared=2).loc["b"]
+    assert (two.low, two.high) == pytest.approx((10 - 7.1655, 10 + 7.1655), abs=1e-3)
 
 
 def test_the_table_says_mean_spread_gain_and_interval(setup_1):

@@ -101,7 +101,8 @@ class _RunStudy:
     # steps a run; not for vos
     budget: Literal["demo", "full", "trial"] = "demo"
     data: str = ""  # root of a data set (see DATA.md); empty: the embedded one
-    weights: Literal["", "drawn"] = ""  # of the encoder; drawn: files are named NAME-drawn
+    # of the encoder; drawn: from preset `pretrained`, files are named NAME-drawn
+    weights: Literal["", "drawn"] = ""
     rows: tuple[str, ...] = ()  # names of the rows to do; none: all
     extra: str = ""  # folder of further unlabelled videos, for the rows that take some
     # runs side by side, one thread each; 1: one after the other, with all threads
@@ -118,7 +119,8 @@ class _RunStudy:
         base = studies.STUDIES[self.name].base
         budget = studies.BUDGETS[self.budget] if base.task == "detection" else {}
         given = {"root": self.data, "extra": self.extra}
-        base = vary(base, weights=self.weights or base.network.weights, **given, **budget)
+        base = studies.pretrained(base) if self.weights else base
+        base = vary(base, **given, **budget)
         name = studies.file_name(self.name, base)
         scores = studies.study(self.name, out, self.seeds, base, self.jobs, only=self.rows)
         if int(os.environ.get("RANK", 0)):  # of several processes the first one speaks

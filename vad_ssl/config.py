@@ -285,7 +285,7 @@ _PAPER = vary(
 )
 PRESETS = {
     "demo": Run(),
-    "pretrained": vary(Run(), weights="drawn"),
+    "pretrained": vary(Run(), weights="drawn", strength=1.6),
     "real": vary(
         Run(),
         architecture="i3d",

@@ -51,6 +51,7 @@ def paired(
     scores: pd.DataFrame,  # columns row, seed and the metric
     metric: str,
     against: str,  # a row
+    shared: int = 1,  # comparisons that share the 5%
 ) -> pd.DataFrame:  # a row each: mean, sd, n, gain, its 95% interval low..high, seeds that gain
     "Mean over seeds, and the difference from another row, seed by seed."
     rows = list(dict.fromkeys(scores.row))
@@ -58,7 +59,7 @@ def paired(
     gain = by_seed.sub(by_seed[against], axis=0)
     n = gain.count()
     with np.errstate(invalid="ignore"):  # one seed has no spread
-        low, high = stats.t.interval(0.95, n - 1, gain.mean(), gain.sem())
+        low, high = stats.t.interval(1 - 0.05 / shared, n - 1, gain.mean(), gain.sem())
     return pd.DataFrame(
         {
             "mean": by_seed.mean(),
