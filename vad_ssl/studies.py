@@ -362,6 +362,13 @@ STUDIES |= {
             "V, strong views": _OURS,
             "mean teacher": {**_AVERAGED, **_WEAK},
             "mean teacher, strong views": _AVERAGED,
+            # one knob a method, with strong views; above 1e-3, 30 and 1
+            **{f"supervised, rate {lr}": {"lr": lr} for lr in (3e-4, 3e-3)},
+            **{
+                f"L2, weight {x}": {**_OURS, "attention": "none", "lam": x}
+                for x in (3.0, 10.0, 100.0)
+            },
+            **{f"mean teacher, weight {x}": {**_AVERAGED, "lam": x} for x in (0.3, 3.0)},
         },
         base=PRESETS["pretrained"],
         tuning=True,
