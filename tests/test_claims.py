@@ -462,6 +462,7 @@ def setup_13(setup_5, setup_12):
             "more",
             in_all("L2", "supervised", "ablation", ("L2", "supervised")),
         ),
+        ("gradient smoothness over supervision", "more", in_all("G", "supervised", "ablation")),
         (
             "the whole method gains over supervision",
             "more",
