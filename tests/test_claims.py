@@ -509,12 +509,12 @@ def setup_13(setup_5, setup_12):
             in_all("mean teacher", "supervised", "comparison", ("mean teacher", "supervised")),
         ),
         (
-            "*not in the paper:* its own answers, cross-entropy and Dice for squares, gain",
+            "*not in the paper:* own answers by cross-entropy and Dice, not squares, gain",
             "more",
             (None, ("drawn/goal-drawn", "own answer, entropy", "supervised"), None),
         ),
         (
-            "*not in the paper:* and over the method",
+            "*not in the paper:* a mean teacher gains over the method",
             "more",
             in_all("mean teacher", "ours", "comparison", ("mean teacher", "V, cyclic")),
         ),
