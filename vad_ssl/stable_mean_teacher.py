@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from .coherence import exp_rampup
 from .consistency import l2_consistency
 from .detector import conv_block
-from .losses import growing_margin, localisation_loss
+from .losses import dice_loss, growing_margin, localisation_loss
 from .mean_teacher import follow, lesson, mean_teacher
 from .naming import Tally, align, naming_loss, shares
 from vad_ssl.objective import (
@@ -39,7 +39,13 @@ def difference_error(
     return l2_consistency(said.diff(dim=2), goal.diff(dim=2))
 
 # %% ../nbs/63_stable_mean_teacher.ipynb #59e1d19b
-DISTANCES = ("squared", "entropy")
+# of a student's logits from probabilities
+_FROM_LOGITS = {
+    "entropy": localisation_loss,  # the sum of the other two
+    "cross-entropy": F.binary_cross_entropy_with_logits,
+    "dice": dice_loss,
+}
+DISTANCES = ("squared", *_FROM_LOGITS)
 _SQUARES = 30.0  # squared errors weigh 30 where cross-entropy plus Dice weighs 1
 
 
@@ -56,10 +62,10 @@ def agreement(
     moving = difference_error(said, goal)
     if distance not in DISTANCES:
         raise ValueError(f"distance={distance!r}: choose {' or '.join(DISTANCES)}")
-    if distance == "entropy":
+    if distance in _FROM_LOGITS:
         if mask != "none":
             raise ValueError(f"goal_mask={mask}: weights squares, set distance=squared")
-        return localisation_loss(logits, goal) + _SQUARES * w * moving
+        return _FROM_LOGITS[distance](logits, goal) + _SQUARES * w * moving
     (weight,) = place_weights(goal, said, torch.ones_like(goal), ramp, mask)
     return (1 - w) * l2_consistency(said, goal, weight) + w * moving
 

@@ -49,6 +49,7 @@ _ENTROPY = {"distance": "entropy", "lam": 1.0}
 _NINE = "Basketball, Biking, CliffDiving, Diving, Skiing, Surfing, TrampolineJumping, "
 _NINE += "VolleyballSpiking, WalkingWithDog"
 _AGREE = {"naming": "agreement", "naming_weight": 10.0}
+_TAUGHT = {**_PLAIN, **_ENTROPY}  # the mean teacher, with switches
 _MILD = {**_OURS, "lam": 3.0}  # chosen by `real-settings`
 _REAL = vary(PRESETS["real"], actions=_NINE, test_videos=12, precision="bf16")
 
@@ -68,7 +69,7 @@ _IN_DOMAIN = {"extra": _in_domain}
 # %% ../nbs/82_studies.ipynb #5f9d1f9b
 def by_share(
     *shares,  # of the videos that are labelled
-    methods: tuple = ("supervised", "semi-supervised", "pseudo-label", "co-ssd"),
+    methods: tuple = ("supervised", "semi-supervised", "pseudo-label", "co-ssd", "mean-teacher"),
 ) -> dict:  # rows of Figures 1 and 3
     "Every method at every share; with all labels only supervision."
     return {
@@ -381,6 +382,12 @@ STUDIES |= {
             "own answer, entropy": {**_AVERAGED, "decay": 0.0},
             "the average's, squared": _PLAIN,
             "the average's, entropy": _AVERAGED,
+            # the parts of that distance, each with its weight in the sum
+            **{
+                f"{whose}, {distance} alone": {**_TAUGHT, "distance": distance, **decay}
+                for whose, decay in (("own answer", {"decay": 0.0}), ("the average's", {}))
+                for distance in ("cross-entropy", "dice")
+            },
         },
         base=PRESETS["pretrained"],
     ),
@@ -407,7 +414,6 @@ _IDEAS = {
     "differences, entropy": {**_STABLE, **_ENTROPY, "recovery": False},
     "both, entropy": {**_STABLE, **_ENTROPY},
 }
-_NAMED = {**_PLAIN, **_ENTROPY}
 _WEIGHTS = {"variance mask": (30.0, 100.0, 300.0), "gradient mask": (30.0, 100.0, 300.0)}
 _WEIGHTS |= {idea: (0.3, 1.0, 3.0) for idea in _IDEAS if "entropy" in idea}
 
@@ -439,9 +445,9 @@ STUDIES |= {
     "naming-settings": Study(
         _weighted(
             {
-                "pseudo": {**_NAMED, "naming": "pseudo"},
-                "pseudo, aligned": {**_NAMED, "naming": "pseudo", "aligned": True},
-                "agreement": {**_NAMED, "naming": "agreement"},
+                "pseudo": {**_TAUGHT, "naming": "pseudo"},
+                "pseudo, aligned": {**_TAUGHT, "naming": "pseudo", "aligned": True},
+                "agreement": {**_TAUGHT, "naming": "agreement"},
             },
             "naming_weight",
             {"agreement": (3.0, 10.0, 30.0)},
@@ -455,7 +461,7 @@ STUDIES |= {
             "supervised": _STRONG,
             "mean teacher": _TEACHER,
             **_IDEAS,
-            "agreement": {**_NAMED, **_AGREE},
+            "agreement": {**_TAUGHT, **_AGREE},
             "recovery, entropy, agreement": {**_IDEAS["recovery, entropy"], **_AGREE},
             "supervised, all labels": {**_STRONG, **_ALL},
         },
