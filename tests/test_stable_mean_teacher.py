@@ -139,7 +139,9 @@ def test_masks_weight_the_plain_error_and_choices_are_named(setup_1):
     entropy, moving = localisation_loss(said, goal), difference_error(said.sigmoid(), goal)
     assert agreement(said, goal, distance="entropy") == entropy
     assert agreement(said, goal, 0.2, distance="entropy") == entropy + 6 * moving
-    with pytest.raises(ValueError, match="choose squared or entropy"):
+    parts = [agreement(said, goal, distance=part) for part in ("cross-entropy", "dice")]
+    assert sum(parts) == entropy and min(parts) > 0
+    with pytest.raises(ValueError, match="choose squared or entropy or cross-entropy or dice"):
         agreement(said, goal, distance="far")
     with pytest.raises(ValueError, match="goal_mask=variance: weights squares"):
         agreement(said, goal, mask="variance", distance="entropy")

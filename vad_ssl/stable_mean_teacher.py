@@ -39,7 +39,7 @@ def difference_error(
     return l2_consistency(said.diff(dim=2), goal.diff(dim=2))
 
 # %% ../nbs/63_stable_mean_teacher.ipynb #59e1d19b
-# of a student's logits from probabilities
+# between a student's logits and probabilities
 _FROM_LOGITS = {
     "entropy": localisation_loss,  # the sum of the other two
     "cross-entropy": F.binary_cross_entropy_with_logits,
