@@ -126,7 +126,7 @@ def test_constant_clips_give_finite_answers_and_gradients_in_float32_and_under_b
                 assert x.isfinite().all()
 
 
-def test_the_choice_of_class_changes_the_localisation_and_masked_classes_get_no_gradient_from_it(setup_1):
+def test_the_choice_of_class_changes_the_localisation_and_masked_poses_get_no_gradient_from_it(setup_1):
     tiny = setup_1.tiny
     noise = setup_1.noise
     clips, keep = noise(1, 3, 8, 32, 32), F.one_hot(torch.tensor([2]), 4).bool()
