@@ -2,10 +2,12 @@
 from copy import deepcopy
 from types import SimpleNamespace
 from vad_ssl.detector import small_detector
+from vad_ssl.losses import dice_loss
 from vad_ssl.objective import Progress
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from vad_ssl.mean_teacher import MEAN_TEACHER, follow, mean_teacher, mean_teacher_step
 
@@ -138,3 +140,16 @@ def test_the_mean_teacher_reads_no_annotations_of_unlabelled_clips(setup_1):
         net = small_detector(3, width=8, types=4)
         results.append(mean_teacher_step(net, lab, rest, Progress(9, 10), mean_teacher(net)))
     assert all(torch.equal(results[0][k], results[1][k]) for k in results[0])
+
+
+def test_dice_pulls_apart_what_agrees_and_the_other_two_do_not():
+    p = torch.tensor([0.6, 0.2], dtype=torch.double)
+    goal, logits = p.view(1, 1, 1, 1, 2), torch.logit(p).view(1, 1, 1, 1, 2).requires_grad_()
+    probs = logits.sigmoid()
+    overlap = 2 * (probs * goal).sum() / (probs.sum() + goal.sum())
+    (pull,) = torch.autograd.grad(1 - overlap, probs)
+    torch.testing.assert_close(pull.flatten(), torch.tensor([-0.4375, 0.0625], dtype=torch.double))
+    (by_hand,) = torch.autograd.grad(dice_loss(logits, goal, smooth=0), logits)
+    torch.testing.assert_close(by_hand.flatten(), pull.flatten() * p * (1 - p))
+    for quiet in (F.mse_loss(logits.sigmoid(), goal), F.binary_cross_entropy_with_logits(logits, goal)):
+        assert torch.autograd.grad(quiet, logits)[0].abs().max() < 1e-12

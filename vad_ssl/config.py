@@ -171,6 +171,7 @@ class Consistency:
     differences: bool = True
     goal_mask: Literal["none", "variance", "gradient"] = "none"
     distance: Literal[DISTANCES] = "squared"
+    hard_goal: bool = False  # the teacher's maps are cut at one half, to 0 and 1
     # stable mean teacher: what it teaches of the class, how heavily, from which share of a name on
     naming: Literal[NAMINGS] = "none"
     naming_weight: _Share = 1.0
@@ -388,6 +389,7 @@ _LATER = {
     "differences": True,
     "goal_mask": "none",
     "distance": "squared",
+    "hard_goal": False,
     "naming": "none",
     "naming_weight": 1.0,
     "sure": 0.6,

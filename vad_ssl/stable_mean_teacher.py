@@ -167,9 +167,11 @@ def _goals(
     clips: Tensor,  # (b, 3, t, h, w) in [0, 1]
     probs: Tensor,  # (b, 1, t, h, w) the teacher's map of them
     recovery: bool,  # add the corrected map
+    hard: bool,  # cut them at one half
 ) -> list:  # one or two maps (b, 1, t, h, w) over the plain clips
     "What the student's map is compared with."
-    return [probs, teacher.corrected(clips, probs)] if recovery else [probs]
+    maps = [probs, teacher.corrected(clips, probs)] if recovery else [probs]
+    return [(x > 0.5).to(x.dtype) for x in maps] if hard else maps
 
 
 def stable_mean_teacher_step(
@@ -186,6 +188,7 @@ def stable_mean_teacher_step(
     differences: bool = True,  # difference of pixels
     goal_mask: str = "none",  # see `agreement`
     distance: str = "squared",  # see `agreement`
+    hard_goal: bool = False,  # goals are cut at one half, to 0 and 1
     naming: str = "none",  # see `vad_ssl.naming.naming_loss`
     naming_weight: float = 1.0,  # of that loss, ramped as `lam`
     sure: float = 0.6,  # see `vad_ssl.naming.pseudo_name_loss`
@@ -202,7 +205,7 @@ def stable_mean_teacher_step(
     said, told = taught.said, taught.told
     ramp = exp_rampup(*progress)
     how = dict(w=ramp if differences else 0.0, mask=goal_mask, ramp=ramp, distance=distance)
-    maps = _goals(teacher, clips, told.logits.sigmoid(), recovery)
+    maps = _goals(teacher, clips, told.logits.sigmoid(), recovery, hard_goal)
     place = sum(agreement(said.logits, taught.moved(goal), **how) for goal in maps)
     losses["taught place"] = ramped(lam, progress, warmup) * place
     if naming != "none":

@@ -388,6 +388,16 @@ STUDIES |= {
                 for whose, decay in (("own answer", {"decay": 0.0}), ("the average's", {}))
                 for distance in ("cross-entropy", "dice")
             },
+            # and with goals that are cut at one half
+            **{
+                f"own answer, {distance} alone, cut": {
+                    **_TAUGHT,
+                    "decay": 0.0,
+                    "distance": distance,
+                    "hard_goal": True,
+                }
+                for distance in ("cross-entropy", "dice")
+            },
         },
         base=PRESETS["pretrained"],
     ),
