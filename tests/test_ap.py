@@ -21,6 +21,7 @@ from vad_ssl.ap import (
     FRAME,
     TUBE,
     Track,
+    _alike,
     _check,
     _stay,
     average_precision,
@@ -62,7 +63,14 @@ def test_a_table_with_an_empty_cell_is_refused_by_row_and_column():
     good = pd.DataFrame(
         dict(video=["a", "b"], label=[0, 1], frame=[0, 0], x1=[0, 0], y1=[0, 0], x2=[3, 3], y2=[3, 3])
     )
-    _check(good)
+    assert _check(good.set_index("frame", drop=False)).equals(good)
+    for frame in (-1, 0.5):
+        with pytest.raises(TableError, match="row 1: frame .*count frames from 0"):
+            _check(good.assign(frame=[0, frame]))
+    with pytest.raises(TableError, match="x1 holds text"):
+        _check(good.assign(x1="0"))
+    with pytest.raises(TableError, match="column label: text in one place"):
+        _alike(good, good.assign(label=["run", "wave"]))
     for column in ("video", "label", "x2"):
         with pytest.raises(TableError, match=f"row 1 has no {column}"):
             _check(good.astype(object).assign(**{column: [good[column][0], None]}).infer_objects())
@@ -442,6 +450,8 @@ def test_a_table_survives_the_disk_and_bad_ones_are_refused(setup_4, setup_7):
             (pd.concat([table, table]), "repeats"),
             (table.assign(label="fly"), "class 'fly'"),
             (table.assign(label=2), "class '2'"),
+            (table.assign(label=["fly", *["run"] * (len(table) - 1)]), "class 'fly'"),
+            (table.assign(frame=table.frame + 0.5), "count frames from 0"),
         ):
             write_table(bad, path)
             with pytest.raises(TableError, match=reason):

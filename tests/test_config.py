@@ -1,6 +1,7 @@
 "Generated from nbs/80_config.ipynb: change the notebook, then `make export`."
 from dataclasses import fields
 from pathlib import Path
+from typing import Annotated
 from typing import Literal
 from typing import get_args
 from typing import get_origin
@@ -11,6 +12,7 @@ import tempfile
 
 from vad_ssl.config import (
     Machine,
+    Odd,
     PRESETS,
     Run,
     _Count,
@@ -35,13 +37,16 @@ def test_a_record_refuses_by_field():
         icing: Literal["none", "lemon"] = "none"
         candles: int | None = None
         tiers: tuple[int, int] = (2, 1)
+        window: Annotated[int, Odd(1)] = 5
 
 
     assert Cake(sugar=1, candles=3) == Cake(sugar=1.0, candles=3)
-    wrong = {"layers": 0, "sugar": float("nan"), "icing": "mint", "candles": "three"}
+    wrong = {"layers": 0, "sugar": float("nan"), "icing": "mint", "candles": "three", "window": 4}
     for name, value in wrong.items():
         with pytest.raises(ValueError, match=f"{name}="):
             Cake(**{name: value})
+    with pytest.raises(ValueError, match="window=4: give an odd number of at least 1"):
+        Cake(window=4)
     with pytest.raises(ValueError, match="layers=2.0: give a whole number"):
         Cake(layers=2.0)
     for tiers in (112, (48,), (0, 48), ("a", "b")):
@@ -75,6 +80,8 @@ def test_a_run_that_could_not_be_trained_is_refused_by_field():
         hold=1,
         root=3,
         method="foo",
+        window=4,
+        validation=5.0,
     )
     for name, value in wrong.items():
         with pytest.raises(ValueError, match=f"{name}="):
@@ -112,6 +119,8 @@ def test_a_wrong_file_is_answered_by_one_line_that_names_file_and_field_and_reme
     cases = {
         "epoch: 3": "no field 'epoch'; the nearest is 'epochs'",
         "trainng: {epochs: 3}": "no section 'trainng'; choose data, clip",
+        "training:": "training is a section; give its fields below it",
+        "data: {lr: 0.1}": "section data has no field 'lr'",
         "epochs: ten": "epochs='ten': give a whole number",
         "lr: fast": "lr='fast': give a number",
         "hold: 1": "hold=1: give true or false",
@@ -144,7 +153,9 @@ def test_the_fingerprint_changes_with_every_field_but_those_of_the_machine():
             return value + "other"
         if isinstance(value, tuple):
             return (7, 7)
-        return value / 2 if isinstance(value, float) and value else (value or 0) + 1
+        if isinstance(value, int):
+            return value + 2
+        return value / 2 if value else 0.5
 
 
     base = vary(Run(), method="semi-supervised")

@@ -67,6 +67,15 @@ def test_held_videos_are_taken_from_the_labelled_ones(setup_1):
     lab, unl, held = ({v.name for v in part} for part in parts(label_fraction=0.8, validation=0.4))
     assert lab and len(held) >= 8
     assert len(lab | unl | held) == len(lab) + len(unl) + len(held) == len(train)
+    with pytest.raises(ValueError, match="validation=0.9: no labelled video is left"):
+        parts(validation=0.9)
+    two = Path(tempfile.mkdtemp()) / "two.csv"
+    labelled, unlabelled = split_labelled(train, 0.5, seed=7)
+    write_manifest(two, labelled[:2], unlabelled)
+    with pytest.raises(
+        ValueError, match="validation=0.5: no labelled video of .* to hold out; label more"
+    ):
+        parts(validation=0.5, manifest=str(two))
 
 
 def test_some_actions_as_many_test_videos_of_each_class_and_settings_are_chosen_on_films_that_are_then_left_out(setup_1):

@@ -226,6 +226,8 @@ def test_boxes_around_masks_worked_out_by_hand():
 def test_overlaps_by_hand_and_the_formula_equals_counting_pixels():
     assert box_iou(np.array([0, 0, 3, 3]), np.array([2, 0, 5, 3])) == 8 / 24
     assert box_iou(np.array([1, 1, 1, 1]), np.array([1, 1, 1, 1])) == 1
+    for kind in (np.uint8, np.uint16):
+        assert box_iou(np.array([0, 0, 5, 5], kind), np.array([10, 10, 15, 15], kind)) == 0
     assert box_iou(np.array([3, 3, 1, 1]), np.array([0, 0, 5, 5])) == 0  # a box without area
     rng = np.random.default_rng(0)
     for _ in range(50):

@@ -61,6 +61,9 @@ def test_summaries_by_hand():
         mean=0.48, recall=0.4, decay=0.7
     )
     objects = pd.DataFrame(dict(J=[0.8, 0.6, 0.5], F=[0.9, 0.7, 0.4], seen=[True, True, False]))
+    assert seen_unseen(objects.assign(seen=[1, 1, 0])).equals(seen_unseen(objects))
+    with pytest.raises(ValueError, match="column seen: give true or false"):
+        seen_unseen(objects.assign(seen=["yes", "yes", "no"]))
     want = dict(J_seen=0.7, J_unseen=0.5, F_seen=0.8, F_unseen=0.4, overall=0.6)
     assert seen_unseen(objects).round(9).to_dict() == want
     assert np.isnan(seen_unseen(objects[:2]).overall)  # without unseen classes there is no overall

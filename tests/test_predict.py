@@ -200,6 +200,12 @@ def test_predict_writes_everything_it_promises(setup_1):
     assert written == {"overlay.mp4", "masks", "frames.csv", "detections.csv", "classes.csv"}
     assert probe(home / "out" / "overlay.mp4").frames == 20
     assert len(list((home / "out" / "masks").iterdir())) == 20
+    write_video(home / "short.avi", video_frames[:8])
+    (home / "out" / "masks" / "mine.txt").write_text("kept")
+    predict(home / "short.avi", home / "model.safetensors", home / "again")
+    predict(home / "short.avi", home / "model.safetensors", home / "out")
+    assert len(list((home / "out" / "masks").iterdir())) == 9  # eight masks, and what is not ours
+    predict(home / "jump.avi", home / "model.safetensors", home / "out")
     table = pd.read_csv(home / "out" / "frames.csv")
     assert len(table) == 20 and table.x2.max() < 80 and table.y2.max() < 60
     assert classes.score.is_monotonic_decreasing and set(classes.action) == set(names)

@@ -58,7 +58,9 @@ def test_frames_come_from_file_or_memory_padding_is_black_and_an_unopened_video_
     assert frames.shape == (6, 48, 64, 3) and (frames[5] == 0).all() and (frames[2] == frames[3]).all()
     for _ in range(2):
         np.testing.assert_array_equal(read(video, index, cache), frames)
-    assert list(cache) == [video.name]
+    assert len(cache) == 1
+    later = replace(video, offset=4, n_frames=20)  # other frames under the same name
+    np.testing.assert_array_equal(read(later, [0, 5], cache), read(video, [4, 9]))
     assert length(video) == length(replace(video, n_frames=0)) == 24
     assert length(replace(video, n_frames=0, offset=4)) == 20
 

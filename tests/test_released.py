@@ -105,6 +105,10 @@ def test_clips_of_any_size_are_masked_alone_and_constant_ones_get_zero(setup_2):
     assert variance_mask(a, b, 3).shape == (3, 1, 7, 9, 13)
     torch.testing.assert_close(variance_mask(a, b)[1:2], variance_mask(a[1:2], b[1:2]))
     assert variance_mask(torch.ones(1, 1, 8, 4, 4), torch.ones(1, 1, 8, 4, 4)).eq(0).all()
+    with pytest.raises(ValueError, match="frames=4: a window around a frame has an odd number"):
+        variance_mask(a, b, 4)
+    with pytest.raises(ValueError, match="views of .* differ"):
+        variance_mask(a, b[:, :, :4])
 
 
 def test_on_logits_sure_pixels_get_several_times_the_weight_they_get_on_probabilities(setup_2):
@@ -530,6 +534,8 @@ def test_each_quirk_does_what_its_name_says_and_nothing_else():
         return place_quirk(quirk, a, b, w, valid).item()
 
 
+    with pytest.raises(ValueError, match="quirk='signed gradients': choose logits"):
+        got("signed gradients", 1.0)
     even = consistency.l2_consistency(p, q, valid).item()
     assert got("doubled variance", 0.0) == pytest.approx(even) == pytest.approx(paper(0.0))
     twice = 2 * paper(1.0)  # the masked part counts twice

@@ -267,6 +267,9 @@ def test_a_labelled_clip_holds_annotated_frames_file_and_memory_give_the_same(se
     for video in small[:2]:
         first = [training_clip(video, np.random.default_rng(s), **whole) for s in range(30)]
         assert all(c["mask"].any() for c in first)  # the centre is annotated
+        late = replace(video, tubes=(replace(video.tubes[0], start=1000),))
+        with pytest.raises(DataError, match="annotated from frame 1000 on, the video has"):
+            training_clip(late, np.random.default_rng(0), **whole)
         for s, a in enumerate(first):
             b = training_clip(video, np.random.default_rng(s), cache={}, **whole)
             for key in ("clip", "mask"):

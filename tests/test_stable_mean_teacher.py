@@ -291,11 +291,12 @@ def test_each_idea_changes_the_loss_and_goals_carry_no_gradient(setup_1):
         "variance": {"goal_mask": "variance", "differences": False},
         "gradient": {"goal_mask": "gradient", "differences": False},
         "hard goals": {"hard_goal": True},
+        "shorter windows": {"goal_mask": "variance", "differences": False, "window": 3},
     }.items():
         torch.manual_seed(2)
         losses = stable_mean_teacher_step(model, lab, unl, Progress(8, 10), teacher, **options)
         found[name] = losses["taught place"].item()
-    assert len(set(found.values())) == 6
+    assert len(set(found.values())) == 7
     model.zero_grad()
     losses["taught place"].backward()
     assert model.decoder.logit.weight.grad.abs().sum() > 0

@@ -126,6 +126,7 @@ def test_a_picture_is_turned_and_mirrored_as_its_matrix_says(setup_1):
         matrix = np.array([cosine, sine, 0, -sine, cosine, 0, 0, 0, 1], np.int32)
         shown = _upright(picture, matrix.tobytes())
         assert (shown == np.rot90(stored, -turn)).all()  # clockwise
+        assert torch.from_numpy(shown).shape == shown.shape  # which refuses a view that runs backwards
     mirror = np.array([-1, 0, 0, 0, 1, 0, 0, 0, 1], np.int32)
     assert (_upright(picture, mirror.tobytes()) == stored[:, ::-1]).all()
     assert _upright(picture).shape == (48, 96, 3)

@@ -138,10 +138,14 @@ def setup_2(setup_1):
     return SimpleNamespace(checkpoint=checkpoint, film=film, given=given)
 
 
-def test_predictions_are_palette_pngs_with_the_given_numbers_colours_and_frame_names(setup_2):
+def test_predictions_are_palette_pngs_with_the_given_numbers_colours_and_frame_names(setup_1, setup_2):
+    root = setup_1.root
     checkpoint = setup_2.checkpoint
     film = setup_2.film
     given = setup_2.given
+    for where in (given, sorted(given.iterdir())[0]):
+        with pytest.raises(ValueError, match="there the given masks lie"):
+            predict_vos(film.path, checkpoint, where, root / "valid")
     folder = predict_vos(film.path, checkpoint, given, Path(tempfile.mkdtemp()))
     assert folder.parts[-2:] == ("Annotations", film.name)
     assert [p.stem for p in sorted(folder.iterdir())] == [p.stem for p in sorted(film.path.iterdir())]

@@ -53,7 +53,7 @@ def _check(
     table: pd.DataFrame,  # detections or truth
     extra: tuple = (),  # further columns that have to be there, such as "score"
     source: str = "table",  # named in the error
-):
+) -> pd.DataFrame:  # the same rows, numbered from 0
     "Refuse what would give a wrong number later."
     need = [*FRAME, *extra, *BOX]
     missing = [c for c in need if c not in table]
@@ -66,12 +66,25 @@ def _check(
     for c in need:
         if c in TUBE or not len(table):
             continue
-        try:
-            bad = ~np.isfinite(table[c].to_numpy(float))
-        except (TypeError, ValueError):
-            raise TableError(f"{source}: {c} holds text. Give numbers.") from None
+        if table[c].map(type).isin([str, bytes]).any():
+            raise TableError(f"{source}: {c} holds text. Give numbers.")
+        bad = ~np.isfinite(table[c].to_numpy(float))
         if bad.any():
             raise TableError(f"{source}: row {bad.argmax()} has no finite {c}. Correct it.")
+    frame = table.frame.to_numpy(float)
+    bad = (frame < 0) | (frame % 1 != 0)
+    if bad.any():
+        why = f"frame {frame[bad.argmax()]:g}: count frames from 0, in whole numbers"
+        raise TableError(f"{source}: row {bad.argmax()}: {why}.")
+    return table.reset_index(drop=True)
+
+
+def _alike(detections: pd.DataFrame, truth: pd.DataFrame):
+    "Refuse names in one table and numbers in the other, which would never meet."
+    for c in ("video", "label"):
+        kinds = {isinstance(x, str) for table in (detections, truth) for x in table[c]}
+        if len(kinds) > 1:
+            raise TableError(f"column {c}: text in one place, numbers in another. Give one kind.")
 
 # %% ../nbs/42_ap.ipynb #8b7f7682
 def match(
@@ -132,8 +145,9 @@ def frame_ap(
     iou: float = 0.5,  # smallest overlap that counts
 ) -> pd.Series:  # class -> AP in [0, 1]; its mean is frame-mAP
     "ACT's frame-AP. Run `soft_nms` first if the detector has not suppressed double detections."
-    _check(detections, ("score",), "detections")
-    _check(truth, (), "truth")
+    detections = _check(detections, ("score",), "detections")
+    truth = _check(truth, (), "truth")
+    _alike(detections, truth)
     place = ["video", "frame", *BOX]
     truth = truth.sort_values(place)
     ranked = detections.assign(worse=-detections.score)
@@ -247,8 +261,9 @@ def video_ap(
     nms: float = 0.3,  # tubes of a class that overlap a better one by more are dropped
 ) -> pd.Series:  # class -> AP in [0, 1]; its mean is video-mAP
     "ACT's video-AP."
-    _check(tubes, ("tube", "score"), "tubes")
-    _check(truth, ("tube",), "truth")
+    tubes = _check(tubes, ("tube", "score"), "tubes")
+    truth = _check(truth, ("tube",), "truth")
+    _alike(tubes, truth)
     ranked = sorted(tracks_of(tubes), key=lambda t: -t.score)
     found = _stay(ranked, nms)
     true = tracks_of(truth)
@@ -322,6 +337,8 @@ def _numbers(label: pd.Series, names: list | None, path) -> pd.Series:
         known = {x: int(n) for x, n in whole.items() if n.isdecimal()}
         known = {x: k for x, k in known.items() if not names or k < len(names)}
     unknown = sorted(set(label) - set(known))
+    if set(label) & set(names or ()):  # names, then
+        unknown = sorted(set(label) - set(names))
     if unknown:
         want = f"Use one of {', '.join(names)}" if names else "Give numbers"
         raise TableError(f"{path}: unknown class {unknown[0]!r}. {want}.")

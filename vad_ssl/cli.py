@@ -170,6 +170,10 @@ class _Evaluate:
     def objects(self):
         from vad_ssl.run import score_objects
 
+        if self.csv or self.bad_files or self.protocol != "paper":
+            raise ValueError(
+                "a network that follows objects: leave out --csv, --protocol, --bad-files"
+            )
         out = _writable(self.out or self.checkpoint.parent / "evaluation")
         return score_objects(self.checkpoint, self.data or "", out, _device())
 

@@ -580,7 +580,10 @@ def _failure(case: pd.Series) -> str:
     "One failure case of pandera in words."
     index, column, found, check = case[["index", "column", "failure_case", "check"]]
     line = f"line {int(index) + 2}, " if pd.notna(index) else ""
-    return f"{line}{column or 'table'}: {brief(found)!r} fails {check}"
+    if check == "column_in_dataframe":
+        return f"no column {brief(found)}; columns are separated by commas"
+    demands = "is no whole number" if "int64" in str(check) else f"fails {check}"
+    return f"{line}{column or 'table'}: {brief(found)!r} {demands}"
 
 
 def _read_boxes(path: str | Path) -> pd.DataFrame:
@@ -590,7 +593,12 @@ def _read_boxes(path: str | Path) -> pd.DataFrame:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # lines longer than the header
-            table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
+            how = dict(dtype=str, keep_default_na=False, index_col=False, skip_blank_lines=False)
+            table = pd.read_csv(path, **how)
+        table = table.apply(lambda column: column.str.strip())
+        table = table[(table != "").any(axis=1)]  # blank lines count, and say nothing
+        for column in table.columns.intersection(["frame", "x1", "y1", "x2", "y2"]):
+            table[column] = table[column].str.replace(r"\.0+$", "", regex=True)  # 3.0 is whole
         table = _table_schema().validate(table, lazy=True)
     except SchemaErrors as e:
         why = _failure(e.failure_cases.iloc[0])
@@ -671,7 +679,8 @@ def csv_data(
         line = table.index[again][0] + 2
         raise DataError(f"{csv}: line {line}: this frame of the tube again. Correct the table.")
     others = {v.name: v for v in found}
-    actions = sorted(set(table.label))
+    first = set(table.sort_values(["tube", "frame"]).groupby("video").label.first())
+    actions = sorted(first) + sorted(set(table.label) - first)  # those that name a video come first
     order = {action: i for i, action in enumerate(actions)}
     entries = []
     for name, rows in table.groupby("video"):

@@ -40,6 +40,24 @@ METHODS = {
 }
 
 # %% ../nbs/65_detection.ipynb #8aea36c6
+def _hold_out(
+    lab: list,  # labelled videos
+    share: float,  # of them; 0: none
+    seed: int,
+    actions: set,  # each needs a video that is held out, or its score is unknown
+) -> tuple:  # those to learn from, those to choose the best epoch by
+    "Labelled videos that training does not see."
+    names = {v.name for v in split_labelled(lab, share, seed)[0]} if share else set()
+    kept, held = ([v for v in lab if (v.name in names) == side] for side in (False, True))
+    without = sorted(actions - {v.action for v in held})
+    if share and not kept:
+        raise ValueError(f"validation={share}: no labelled video is left to learn from; hold fewer")
+    if share and without:
+        why = f"no labelled video of {without[0]!r} to hold out"
+        raise ValueError(f"validation={share}: {why}; label more videos or set it to 0")
+    return kept, held
+
+
 def split_videos(
     data,  # `Data`: manifest, label_fraction, trimmed, extra, unlabelled, validation
     seed: int,
@@ -61,11 +79,8 @@ def split_videos(
     if data.unlabelled:
         order = np.random.default_rng(seed).permutation(len(unl))
         unl = [unl[k] for k in order[: round(data.unlabelled * len(lab))]]
-    held = set()
-    if data.validation:
-        held = {v.name for v in split_labelled(lab, data.validation, seed)[0]}
-    kept = [v for v in lab if v.name not in held]
-    return kept, unl, [v for v in lab if v.name in held]
+    kept, held = _hold_out(lab, data.validation, seed, {v.action for v in train if v.label >= 0})
+    return kept, unl, held
 
 
 def only(

@@ -341,7 +341,8 @@ def write_evaluation(
     if why := why_nan(table):
         summary["NaN"] = why
     table.to_csv(out / f"{protocol}_per_class.csv")
-    text = json.dumps(summary, indent=1)
+    known = {k: None if x != x else x for k, x in summary.items()}  # JSON has no NaN
+    text = json.dumps(known, indent=1)
     write_atomic(out / f"{protocol}_summary.json", text.encode())
     if protocol == "act":
         write_table(_all_tubes(records), out / "detections.csv")

@@ -279,6 +279,7 @@ def box_iou(
     b: np.ndarray,  # boxes to compare them with, (..., 4)
 ) -> np.ndarray:  # intersection over union, (...)
     "Overlap of boxes, pair by pair."
+    a, b = np.asarray(a, float), np.asarray(b, float)  # small integers would wrap
 
     def area(low, high):
         side = (high - low + 1).clip(0)

@@ -110,7 +110,9 @@ def seen_unseen(
     objects: pd.DataFrame,  # a row an object: J and F (means over its frames), seen (bool)
 ) -> pd.Series:  # J_seen, J_unseen, F_seen, F_unseen, overall
     "YouTube-VOS's summary of a data set; `seen`: is the class one of training?"
-    mean = objects.groupby("seen")[["J", "F"]].mean()
+    if not objects.seen.isin([True, False]).all():
+        raise ValueError("column seen: give true or false for every object")
+    mean = objects.groupby(objects.seen.astype(bool))[["J", "F"]].mean()
     out = {}
     for m in ("J", "F"):
         out[f"{m}_seen"] = mean[m].get(True, np.nan)

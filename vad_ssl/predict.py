@@ -7,7 +7,6 @@ __all__ = ['PACKAGED', 'DOUBT', 'Sight', 'sight', 'localise', 'build', 'load_det
            'unsure_below', 'in_order', 'ahead', 'localise_file', 'overlay', 'frame_table', 'predict']
 
 # %% ../nbs/45_predict.ipynb #0ab511a2
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
@@ -280,8 +279,9 @@ def predict(
     model, about = load_detector(checkpoint, device)
     probs, activations = localise_file(model, path, sight(about), bar=bar)
     info, masks = probe(path), Path(out) / "masks"
-    shutil.rmtree(masks, ignore_errors=True)  # of an earlier, longer video
-    masks.mkdir(parents=True)
+    masks.mkdir(parents=True, exist_ok=True)
+    for old in masks.glob("[0-9]" * 6 + ".png"):  # of an earlier, longer video
+        old.unlink()
     seen = window((info.height, info.width), short=about["short"])
     write_csv(frame_table(probs, seen), masks.parent / "frames.csv")
     score = activations.mean(0).numpy()

@@ -74,9 +74,10 @@ def read(
     indices = np.asarray(list(indices), dtype=int)
     if cache is None:
         return read_frames(video.path, np.where(indices < 0, -1, indices + video.offset))
-    if video.name not in cache:
-        cache[video.name] = read(video, range(length(video)))
-    frames = cache[video.name][indices]
+    whole = video.path, video.offset, video.n_frames  # names may occur in two data sets
+    if whole not in cache:
+        cache[whole] = read(video, range(length(video)))
+    frames = cache[whole][indices]
     frames[indices < 0] = 0
     return frames
 

@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from .coherence import exp_rampup, ring_variance
+from .coherence import check_window, exp_rampup, ring_variance
 from .objective import Method, Progress, join, labelled_losses, ramped, see
 from .views import invert, strong_view, weak_view
 
@@ -33,6 +33,9 @@ def variance_mask(
     sigmoid: bool = False,  # True: of probabilities, as the paper says
 ) -> Tensor:  # (b, 1, t, h, w) in [0, 1], no gradient
     "Released variance mask: Eq. 4 on the ring, of logits."
+    check_window(frames)
+    if logits1.shape != logits2.shape:
+        raise ValueError(f"views of {tuple(logits1.shape)} and {tuple(logits2.shape)} differ")
     views = [logits1.detach(), logits2.detach()]
     one, two = (view.sigmoid() if sigmoid else view for view in views)
     mask = ring_variance(one.double(), two.double(), frames)
@@ -162,6 +165,8 @@ def place_quirk(
     frames: int = 5,  # window of the variance mask
 ) -> Tensor:  # scalar
     "Eq. 3 or Eq. 5 with one quirk of the released code, all else as in the paper."
+    if quirk not in QUIRKS:
+        raise ValueError(f"quirk={quirk!r}: choose {', '.join(QUIRKS)}")
     error = (logits1.sigmoid() - logits2.sigmoid()) ** 2
     if quirk == "logits":
         error = (logits1 - logits2) ** 2

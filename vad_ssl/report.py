@@ -18,7 +18,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from tqdm.auto import tqdm
 
-from .config import PRESETS, Run, vary
+from .config import PRESETS, Run, method_of, vary
 from .files import write_csv
 from .inspector import Inspector
 from .panels import show_panels
@@ -306,6 +306,10 @@ def demo(
     "Train and score every arm on the same labels, and write the report."
     if min(seeds, jobs) < 1:
         raise ValueError(f"seeds={seeds}, jobs={jobs}: give at least 1 of each")
+    for run in arms(
+        base
+    ).values():  # a task that lacks a method says so before the first is trained
+        method_of(run)
     Path(out).mkdir(parents=True, exist_ok=True)
     numbers = range(seed, seed + seeds)
     todo = [(name, vary(run, seed=s)) for s in numbers for name, run in arms(base).items()]

@@ -125,9 +125,10 @@ def _centres(video: Video, labelled: bool) -> np.ndarray:
     if labelled and video.tubes:
         spans = [np.arange(t.start, t.stop) for t in video.tubes]
         known = np.unique(np.concatenate(spans))
-        known = known[known < n]
-        if len(known):
-            return known
+        if known[0] >= n:
+            why = f"annotated from frame {known[0]} on, the video has {n}"
+            raise DataError(f"{video.name}: {why}. Correct the annotation.")
+        return known[known < n]
     return np.arange(n)
 
 

@@ -56,6 +56,7 @@ def agreement(
     mask: str = "none",  # "variance" or "gradient": what weights the plain error
     ramp: float = 1.0,  # of the variance mask, w of Eq. 3
     distance: str = "squared",  # one of `DISTANCES`: what the plain error is
+    window: int = 5,  # frames in the window of the variance mask
 ) -> Tensor:  # scalar
     "How far the student's map is from a goal: plain error and difference of pixels."
     said = logits.sigmoid()
@@ -66,7 +67,7 @@ def agreement(
         if mask != "none":
             raise ValueError(f"goal_mask={mask}: weights squares, set distance=squared")
         return _FROM_LOGITS[distance](logits, goal) + _SQUARES * w * moving
-    (weight,) = place_weights(goal, said, torch.ones_like(goal), ramp, mask)
+    (weight,) = place_weights(goal, said, torch.ones_like(goal), ramp, mask, window)
     return (1 - w) * l2_consistency(said, goal, weight) + w * moving
 
 # %% ../nbs/63_stable_mean_teacher.ipynb #4789e4d0
@@ -188,6 +189,7 @@ def stable_mean_teacher_step(
     differences: bool = True,  # difference of pixels
     goal_mask: str = "none",  # see `agreement`
     distance: str = "squared",  # see `agreement`
+    window: int = 5,  # see `agreement`
     hard_goal: bool = False,  # goals are cut at one half, to 0 and 1
     naming: str = "none",  # see `vad_ssl.naming.naming_loss`
     naming_weight: float = 1.0,  # of that loss, ramped as `lam`
@@ -204,7 +206,8 @@ def stable_mean_teacher_step(
     taught = lesson(model, teacher, clips, progress, views[1], trust)
     said, told = taught.said, taught.told
     ramp = exp_rampup(*progress)
-    how = dict(w=ramp if differences else 0.0, mask=goal_mask, ramp=ramp, distance=distance)
+    how = dict(mask=goal_mask, ramp=ramp, distance=distance, window=window)
+    how["w"] = ramp if differences else 0.0
     maps = _goals(teacher, clips, told.logits.sigmoid(), recovery, hard_goal)
     place = sum(agreement(said.logits, taught.moved(goal), **how) for goal in maps)
     losses["taught place"] = ramped(lam, progress, warmup) * place

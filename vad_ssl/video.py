@@ -158,7 +158,7 @@ def _upright(
     if abs(b) + abs(c) > abs(a) + abs(d):  # on its side
         a, d = c, b
         pixels = pixels.transpose(1, 0, 2)
-    return pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+    return np.ascontiguousarray(pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
 def _matrix(picture: av.VideoFrame) -> bytes:

@@ -149,8 +149,16 @@ def vos_parts(root: Path = "") -> dict:  # train, validation, test -> videos
     }
 
 
+_DETECTION_ONLY = "csv manifest unlabelled trimmed extra validation balanced actions test_videos"
+
+
 def _data(run) -> Parts:
     "Labelled and unlabelled videos, those to score, and the labels that training shows."
+    usual = type(run.data)()
+    for name in _DETECTION_ONLY.split():
+        if getattr(run.data, name, None) != getattr(usual, name, None):
+            value = getattr(run.data, name)
+            raise ValueError(f"{name}={value}: the task vos does not take it; leave it out")
     parts = vos_parts(run.data.root)
     lab, unl = split_objects(parts["train"], run.data.label_fraction, run.seed)
     shown = sorted({t.label for v in parts["train"] for t in v.tubes})
@@ -262,6 +270,8 @@ def predict_vos(
         stems = [f"{k:05}" for k in range(info.frames)]
     firsts, palette = _first_masks(mask, stems, info.height, info.width)
     folder = Path(out) / "Annotations" / (path.name if path.is_dir() else path.stem)
+    if folder.resolve() in (Path(mask).resolve(), Path(mask).resolve().parent):
+        raise ValueError(f"{folder}: there the given masks lie; choose another folder with --out")
     folder.mkdir(parents=True, exist_ok=True)
     for k, ids in segment(model, path, firsts, about["size"]):
         save_ids(folder / f"{stems[k]}.png", ids, palette)
