@@ -113,6 +113,11 @@ def test_wrong_use_is_one_line_and_status_two(setup_1):
         "empty": ["train", "--data", home / "empty", "--out", home / "o"],
         "label_fraction=0": ["demo", "--label-fraction", "0"],
         "labels=1.5": ["split", "--labels", "1.5"],
+        "seed=-1": ["split", "--seed", "-1"],
+        "is a folder": ["split", "--out", home],
+        "workers=-1": ["check-data", home, "--workers", "-1"],
+        "manifest=split.csv: the task vos": ["train", "--preset", "vos", "--manifest", "split.csv"],
+        "knows supervised": ["demo", "--preset", "vos", "--out", home / "o"],
         "as --data": ["split", "--csv", "boxes.csv"],
         "seeds=0": ["demo", "--seeds", "0", "--out", home / "o"],
         "label_fraction=-1": ["demo", "--label-fraction=-1"],
@@ -261,6 +266,9 @@ def test_objects_are_drawn_scored_and_followed_and_the_wrong_checkpoint_is_named
     score = ["--checkpoint", home / "vos.safetensors", "--data", home / "vos", "--out", home / "s"]
     assert attempt("evaluate", *score) == (0, "")
     assert "J,F" in (home / "s" / "frames.csv").read_text().splitlines()[0]
+    assert "leave out --csv" in attempt("evaluate", *score, "--protocol", "strict")[1]
+    looked = attempt("inspect", film, *score[:2], "--out", home / "p.html")
+    assert looked[0] == 2 and "follows objects" in looked[1]
     for words, reason in (
         (("vos.safetensors",), "with --mask"),
         (("old.safetensors", "--mask", mask), "takes no --mask"),

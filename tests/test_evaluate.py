@@ -223,7 +223,7 @@ def test_the_perfect_detector_scores_one_hundred_under_every_protocol(setup_1):
         column = column[column.index.isin([v.action for v in single])]
         assert len(column) >= 5 and np.allclose(column, 100)
     table, _ = tables(found, single, class_names(videos), "davis")
-    assert len(table) == len(single) and np.allclose(table["J mean"], 1)
+    assert len(table) == len(single) and np.allclose(table["J mean"], 100)
 
 
 def test_nan_comes_with_its_reason():

@@ -293,6 +293,8 @@ class _DrawData:
         from vad_ssl.actors import actors, make_actors
         from vad_ssl.objects import make_objects, objects
 
+        if self.seed < 0:
+            raise ValueError(f"seed={self.seed}: give 0 or more")
         kinds = {"actors": (actors, make_actors, 10, 32), "vos": (objects, make_objects, 40, 2)}
         cached, make, train, test = kinds[self.kind]
         train = train if self.train is None else self.train
@@ -318,6 +320,10 @@ class _Split:
 
         if not 0 < self.labels <= 1:
             raise ValueError(f"labels={self.labels}: give a share above 0 and at most 1")
+        if self.seed < 0:
+            raise ValueError(f"seed={self.seed}: give 0 or more")
+        if self.out.is_dir():
+            raise ValueError(f"{self.out}: is a folder; give the name of a file")
         if self.csv and not self.data:
             raise ValueError(f"csv={self.csv}: give the folder of its videos as --data")
         videos = read_data(self.data or actors(), self.csv)
@@ -342,6 +348,8 @@ class _CheckData:
         from vad_ssl.data import read_data
         from vad_ssl.split import write_manifest
 
+        if self.workers is not None and self.workers < 1:
+            raise ValueError(f"workers={self.workers}: give at least 1")
         bad = {}
         videos = read_data(self.root, self.csv, bad)
         report = check_data(videos, self.workers, bad)

@@ -185,13 +185,13 @@ def _all_tubes(records: list[dict]) -> pd.DataFrame:
 
 
 def _davis_table(records: list[dict]) -> pd.DataFrame:
-    "A row a video: mean, recall and decay of J and F."
+    "A row a video: mean, recall and decay of J and F, in percent."
     rows = []
     for r in records:
         row = {"video": r["video"]}
         for key in ("J", "F"):
             for name, value in statistics(r[key]).items():
-                row[f"{key} {name}"] = value
+                row[f"{key} {name}"] = 100 * value
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -213,7 +213,7 @@ def tables(
     "Scores of a whole test set."
     if protocol == "davis":
         table = _davis_table(records)
-        return table, table.drop(columns="video").mean().to_dict()
+        return table, (table.drop(columns="video").mean() / 100).to_dict()
     if protocol == "act":
         table = act_table(_all_tubes(records), truth_table(videos), names=names)
         return table, (table.loc["mean"] / 100).to_dict()

@@ -100,6 +100,8 @@ def load_detector(
     "Build a detector and load its weights; a file that is not one of ours is a ValueError."
     path = path or PACKAGED
     weights, about = load_weights(path)
+    if about.get("task") == "vos":
+        raise ValueError(f"{path}: follows objects, see `vad-ssl predict --mask`; give a detector")
     try:
         model = build(about)
         if about.get("encoder") == "kinetics":  # the file holds a head alone
