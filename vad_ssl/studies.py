@@ -50,6 +50,7 @@ _NINE = "Basketball, Biking, CliffDiving, Diving, Skiing, Surfing, TrampolineJum
 _NINE += "VolleyballSpiking, WalkingWithDog"
 _AGREE = {"naming": "agreement", "naming_weight": 10.0}
 _TAUGHT = {**_PLAIN, **_ENTROPY}  # the mean teacher, with switches
+_OWN = {**_TAUGHT, "decay": 0.0}  # the same without an average
 _MILD = {**_OURS, "lam": 3.0}  # chosen by `real-settings`
 _REAL = vary(PRESETS["real"], actions=_NINE, test_videos=12, precision="bf16")
 
@@ -370,6 +371,15 @@ STUDIES |= {
                 for x in (3.0, 10.0, 100.0)
             },
             **{f"mean teacher, weight {x}": {**_AVERAGED, "lam": x} for x in (0.3, 3.0)},
+            # the parts of a mean teacher's distance, for `goal`
+            **{
+                f"own answer, {part} alone, weight {x}": {**_OWN, "distance": part, "lam": x}
+                for part, weights in (
+                    ("cross-entropy", (1.0, 3.0, 10.0, 30.0)),
+                    ("dice", (0.3, 1.0, 3.0)),
+                )
+                for x in weights
+            },
         },
         base=PRESETS["pretrained"],
         tuning=True,
@@ -384,15 +394,14 @@ STUDIES |= {
             "the average's, entropy": _AVERAGED,
             # the parts of that distance, each with its weight in the sum
             **{
-                f"{whose}, {distance} alone": {**_TAUGHT, "distance": distance, **decay}
-                for whose, decay in (("own answer", {"decay": 0.0}), ("the average's", {}))
+                f"{whose}, {distance} alone": {**base, "distance": distance}
+                for whose, base in (("own answer", _OWN), ("the average's", _TAUGHT))
                 for distance in ("cross-entropy", "dice")
             },
             # and with goals that are cut at one half
             **{
                 f"own answer, {distance} alone, cut": {
-                    **_TAUGHT,
-                    "decay": 0.0,
+                    **_OWN,
                     "distance": distance,
                     "hard_goal": True,
                 }
