@@ -398,6 +398,8 @@ STUDIES |= {
                 for whose, base in (("own answer", _OWN), ("the average's", _TAUGHT))
                 for distance in ("cross-entropy", "dice")
             },
+            # ahead on the tuning videos of `settings`
+            "own answer, dice alone, weight 3": {**_OWN, "distance": "dice", "lam": 3.0},
             # and with goals that are cut at one half
             **{
                 f"own answer, {distance} alone, cut": {
