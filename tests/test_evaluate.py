@@ -17,6 +17,7 @@ from vad_ssl.records import truth_mask
 from vad_ssl.video import eval_clips
 import contextlib
 import io
+import json
 import numpy as np
 import pandas as pd
 import pytest
@@ -263,6 +264,10 @@ def test_the_folder_of_results_is_complete_and_the_second_time_costs_nothing(set
     write_evaluation(out, model, videos, class_names(videos), "davis", about, bar=False)
     assert not calls
     hook.remove()
+    few = Path(tempfile.mkdtemp())  # with a single video most classes have no score
+    write_evaluation(few, model, videos[:1], class_names(videos), "paper", about, bar=False)
+    text = (few / "paper_summary.json").read_text()
+    assert "null" in text and json.loads(text, parse_constant=pytest.fail)
 
 
 def test_the_truth_itself_scores_one_hundred_as_a_table_of_detections(setup_1):

@@ -66,7 +66,8 @@ def _check(
     for c in need:
         if c in TUBE or not len(table):
             continue
-        if table[c].map(type).isin([str, bytes]).any():
+        numeric = pd.api.types.is_numeric_dtype(table[c])
+        if not numeric and table[c].map(type).isin([str, bytes]).any():
             raise TableError(f"{source}: {c} holds text. Give numbers.")
         bad = ~np.isfinite(table[c].to_numpy(float))
         if bad.any():
@@ -82,7 +83,7 @@ def _check(
 def _alike(detections: pd.DataFrame, truth: pd.DataFrame):
     "Refuse names in one table and numbers in the other, which would never meet."
     for c in ("video", "label"):
-        kinds = {isinstance(x, str) for table in (detections, truth) for x in table[c]}
+        kinds = {isinstance(x, str) for table in (detections, truth) for x in table[c].unique()}
         if len(kinds) > 1:
             raise TableError(f"column {c}: text in one place, numbers in another. Give one kind.")
 

@@ -357,16 +357,15 @@ def read_config(
     flat = {}
     sections = _sections(PRESETS[preset])
     for name, value in given.items():
-        if isinstance(value, dict) and name not in sections:
+        inside = isinstance(value, dict)
+        if inside and name not in sections:
             raise ValueError(f"{path}: no section {name!r}; choose {', '.join(sections)}")
-        if name in sections and not isinstance(value, dict):
+        if name in sections and not inside:
             raise ValueError(f"{path}: {name} is a section; give its fields below it, indented")
-        strange = (
-            [key for key in value if key not in vars(sections[name])] if name in sections else ()
-        )
+        strange = [key for key in value if key not in vars(sections[name])] if inside else []
         if strange:
             raise ValueError(f"{path}: section {name} has no field {strange[0]!r}")
-        flat |= value if isinstance(value, dict) else {str(name): value}
+        flat |= value if inside else {str(name): value}
     try:
         return vary(PRESETS[preset], **{k: _from_yaml(k, v) for k, v in flat.items()})
     except (TypeError, ValueError) as error:

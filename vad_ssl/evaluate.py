@@ -341,7 +341,7 @@ def write_evaluation(
     if why := why_nan(table):
         summary["NaN"] = why
     table.to_csv(out / f"{protocol}_per_class.csv")
-    known = {k: None if x != x else x for k, x in summary.items()}  # JSON has no NaN
+    known = json.loads(json.dumps(summary), parse_constant=lambda name: None)  # JSON has no NaN
     text = json.dumps(known, indent=1)
     write_atomic(out / f"{protocol}_summary.json", text.encode())
     if protocol == "act":

@@ -306,10 +306,8 @@ def demo(
     "Train and score every arm on the same labels, and write the report."
     if min(seeds, jobs) < 1:
         raise ValueError(f"seeds={seeds}, jobs={jobs}: give at least 1 of each")
-    for run in arms(
-        base
-    ).values():  # a task that lacks a method says so before the first is trained
-        method_of(run)
+    for run in arms(base).values():
+        method_of(run)  # a task that lacks one says so before the first is trained
     Path(out).mkdir(parents=True, exist_ok=True)
     numbers = range(seed, seed + seeds)
     todo = [(name, vary(run, seed=s)) for s in numbers for name, run in arms(base).items()]
