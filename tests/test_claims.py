@@ -511,7 +511,7 @@ def setup_13(setup_5, setup_12):
         (
             "*not in the paper:* own answers by Dice, not squares, gain",
             "more",
-            (None, ("drawn/goal-drawn", "own answer, dice alone", "supervised"), None),
+            (None, ("drawn/goal-drawn", "own answer, dice alone, weight 3", "supervised"), None),
         ),
         (
             "*not in the paper:* a mean teacher gains over the method",
