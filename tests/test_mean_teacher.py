@@ -66,6 +66,10 @@ def test_the_average_lies_lower_in_the_valley_than_what_it_averages(setup_2):
         student, teacher = (valley(path)[-100:] for path in descend(seed=seed))
         assert teacher.mean() < student.mean() / 2
         assert (teacher < student).mean() > 0.8
+    student, teacher = descend(steps=20_000)
+    along, across = (teacher[1000:].var(0) / student[1000:].var(0)).round(2)
+    print(f"of the student's variance the teacher keeps {along} along the valley, {across} across")
+    assert across < (1 - 0.9) / (1 + 0.9) < along
 
 
 def test_the_teacher_moves_as_worked_by_hand_and_learns_nothing_itself(setup_1):
