@@ -46,6 +46,7 @@ _QUIRK = {"method": "released"}
 _STABLE = {**_STRONG, "method": "stable-mean-teacher"}
 _PLAIN = {**_STABLE, "recovery": False, "differences": False}
 _ENTROPY = {"distance": "entropy", "lam": 1.0}
+_DICE = {"distance": "dice", "lam": 3.0}
 _NINE = "Basketball, Biking, CliffDiving, Diving, Skiing, Surfing, TrampolineJumping, "
 _NINE += "VolleyballSpiking, WalkingWithDog"
 _AGREE = {"naming": "agreement", "naming_weight": 10.0}
@@ -169,6 +170,10 @@ STUDIES = {
             },
             **{f"V, weight {lam}": {**_OURS, "lam": lam} for lam in (3.0, 10.0, 1.0, 30.0)},
             **{f"mean teacher, weight {lam}": {**_AVERAGED, "lam": lam} for lam in (1.0, 0.3, 3.0)},
+            **{
+                f"own answer, dice, weight {lam}": {**_OWN, "distance": "dice", "lam": lam}
+                for lam in (1.0, 3.0)
+            },
         },
         base=vary(_REAL, part="validation", test_videos=8),
         films=True,
@@ -434,9 +439,12 @@ _IDEAS = {
     "recovery, entropy": {**_STABLE, **_ENTROPY, "differences": False},
     "differences, entropy": {**_STABLE, **_ENTROPY, "recovery": False},
     "both, entropy": {**_STABLE, **_ENTROPY},
+    "dice": {**_PLAIN, **_DICE},
+    "recovery, dice": {**_STABLE, **_DICE, "differences": False},
 }
 _WEIGHTS = {"variance mask": (30.0, 100.0, 300.0), "gradient mask": (30.0, 100.0, 300.0)}
 _WEIGHTS |= {idea: (0.3, 1.0, 3.0) for idea in _IDEAS if "entropy" in idea}
+_WEIGHTS |= {idea: (1.0, 3.0, 10.0) for idea in _IDEAS if "dice" in idea}
 
 
 def _weighted(
