@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
+from multiprocessing import get_context, set_start_method
 from pathlib import Path
 from typing import NamedTuple
 
@@ -344,17 +345,32 @@ def run_here(
     return nbdev.test.test_nb(Path(path), skip_flags=[] if slow else ["slow", "test"])[0]
 
 
+def _run_alone(path: Path, slow: bool, told: str):
+    "In a process of its own: what is printed goes to a file; exit status 0 if every cell ran."
+    import matplotlib
+
+    matplotlib.use("agg")
+    os.environ["TQDM_DISABLE"] = "1"
+    file = os.open(told, os.O_WRONLY)
+    os.dup2(file, sys.stdout.fileno())
+    os.dup2(file, sys.stderr.fileno())
+    os.chdir(path.parent)
+    set_start_method(None, force=True)  # the default, not the server's
+    sys.exit(not run_here(path, slow))
+
+
 def run_notebook(
     path: Path,
     slow: bool = False,  # also the cells marked slow
 ) -> str:  # what went wrong; empty if every cell ran
-    "Execute one notebook in a process of its own."
-    code = "import sys; from vad_ssl.dev import run_here; "
-    code += f"sys.exit(not run_here({str(path)!r}, {slow}))"
-    environment = {**os.environ, "MPLBACKEND": "agg", "TQDM_DISABLE": "1"}
-    how = dict(env=environment, cwd=Path(path).parent, capture_output=True, text=True)
-    run = subprocess.run([sys.executable, "-c", code], **how)
-    return "" if run.returncode == 0 else run.stdout + run.stderr
+    "Execute one notebook in a process of its own, the copy of one that has imported PyTorch."
+    server = get_context("forkserver")
+    server.set_forkserver_preload(["torch", "pandas", "matplotlib.pyplot", "nbdev.test", __name__])
+    with tempfile.NamedTemporaryFile("r") as told:
+        child = server.Process(target=_run_alone, args=(Path(path), slow, told.name))
+        child.start()
+        child.join()
+        return "" if child.exitcode == 0 else told.read() or f"exit status {child.exitcode}"
 
 # %% ../nbs/92_dev.ipynb #b2c1d203
 def test(
