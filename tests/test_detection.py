@@ -89,6 +89,8 @@ def test_some_actions_as_many_test_videos_of_each_class_and_settings_are_chosen_
     assert [v.label for v in only(train, "Walk, Kick, Walk")] == [v.label for v in few]
     with pytest.raises(ValueError, match="actions=Wolk: the data set knows .*Walk"):
         only(train, "Walk,Wolk")
+    with pytest.raises(ValueError, match="actions=Walk: .*no class names: do its annotations"):
+        only([], "Walk")
     learned, scored = _validation(train)
     assert len(learned) + len(scored) == len(train) and {v.label for v in scored} == set(range(8))
     assert not {v.group for v in learned} & {v.group for v in scored}

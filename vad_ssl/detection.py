@@ -94,7 +94,8 @@ def only(
     names = list(dict.fromkeys(name.strip() for name in actions.split(",")))
     lost = [name for name in names if name not in known]
     if lost:
-        raise ValueError(f"actions={lost[0]}: the data set knows {', '.join(filter(None, known))}")
+        has = ", ".join(filter(None, known)) or "no class names: do its annotations lie beside it?"
+        raise ValueError(f"actions={lost[0]}: the data set knows {has}")
     order = {name: k for k, name in enumerate(sorted(names, key=known.index))}
     found = []
     for v in (v for v in videos if v.action in order):
