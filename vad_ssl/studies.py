@@ -429,11 +429,12 @@ STUDIES |= {
 }
 
 # %% ../nbs/82_studies.ipynb #teach002
+_SQUARES = {"lam": 10.0}  # chosen by `teacher-settings`, as the weight of Dice
 _IDEAS = {
-    "plain": _PLAIN,
-    "differences": {**_STABLE, "recovery": False},
-    "recovery": {**_STABLE, "differences": False},
-    "both": _STABLE,
+    "plain": {**_PLAIN, **_SQUARES},
+    "differences": {**_STABLE, **_SQUARES, "recovery": False},
+    "recovery": {**_STABLE, **_SQUARES, "differences": False},
+    "both": {**_STABLE, **_SQUARES},
     "variance mask": {**_PLAIN, "goal_mask": "variance", "lam": 100.0},
     "gradient mask": {**_PLAIN, "goal_mask": "gradient", "lam": 100.0},
     "recovery, entropy": {**_STABLE, **_ENTROPY, "differences": False},
