@@ -118,6 +118,11 @@ def test_a_table_of_something_else_is_refused_and_so_are_a_folder_that_no_row_ta
     other.write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match="not the table of a study"):
         study("controls", other.parent, 1, tiny, bar=False)
+    other.write_text("")
+    with pytest.raises(ValueError, match="controls.csv: not the table of a study"):
+        study("controls", other.parent, 1, tiny, bar=False)
+    other.rename(out / "notes.csv")  # beside the table of a study it is in nobody's way
+    assert "1x" in set(study("unlabelled", out, 1, tiny, bar=False, only=("1x",)).row)
     with pytest.raises(ValueError, match="no row takes --extra"):
         grid("comparison", [0], vary(Run(), extra="videos"))
     with _alone(out / "unlabelled.csv"), pytest.raises(ValueError, match="another process"):

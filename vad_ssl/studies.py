@@ -593,14 +593,32 @@ def results(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
+def _table(file: Path) -> pd.DataFrame:
+    "Any table; raises ValueError for what is none."
+    try:
+        return pd.read_csv(file, dtype={"run": str})
+    except ValueError as error:  # all that pandas raises
+        why = "not the table of a study; choose another folder with --out"
+        raise ValueError(f"{file}: {why}") from error
+
+
+def _tables(folder: Path):
+    "The tables of a folder, one by one; what is none is named and left alone."
+    for file in sorted(folder.glob("*.csv")):
+        try:
+            yield _table(file)
+        except ValueError:
+            print(f"{file}: no table, left alone")
+
+
 def _known(
     name: str,  # of the study
     todo: list,  # of (row name, Run)
     folder: Path,  # of tables
 ) -> dict:  # place in `todo` -> row
     "Rows of any table there with the same settings and the same data, wherever they were made."
-    tables = [pd.read_csv(file, dtype={"run": str}) for file in sorted(folder.glob("*.csv"))]
-    lines = [x for t in tables if {"row", "run", "data"} <= set(t) for x in t.to_dict("records")]
+    tables = [t for t in _tables(folder) if {"row", "run", "data"} <= set(t)]
+    lines = [line for t in tables for line in t.to_dict("records")]
     rows = {(x["run"], x["data"]): x for x in lines}
     runs = {settings for settings, _ in rows}
     found = {}
@@ -665,7 +683,7 @@ def study(
     file = Path(out) / f"{file_name(name, next(iter(asked)))}.csv"
     file.parent.mkdir(parents=True, exist_ok=True)
     with _alone(file):
-        table = pd.read_csv(file, dtype={"run": str}) if file.exists() else pd.DataFrame()
+        table = _table(file) if file.exists() else pd.DataFrame()
         kept = ()  # all rows
         if only:
             rows = _rows(STUDIES[name], base or STUDIES[name].base)
