@@ -29,8 +29,8 @@ from .video import IMAGES, MAX_FRAMES, numbered, read_image
 # %% ../nbs/04_data.ipynb #3709ec5d
 def _stored_tube(a: dict) -> dict:
     "One annotation as plain numbers."
-    boxes = np.asarray(a["boxes"])
-    if (boxes < 0).any() or (boxes >= 2**16).any():
+    boxes = np.rint(np.asarray(a["boxes"], float))
+    if not ((boxes >= 0) & (boxes < 2**16)).all():  # also where it is no number
         raise ValueError("box out of range. Clip it.")
     return {
         "label": int(a["label"]),
@@ -146,7 +146,7 @@ def _listing(
 def _read_lines(path: str | Path) -> list[str]:
     "A list of videos: lines, stripped, without empty ones."
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as e:
         why = f"cannot be read ({type(e).__name__})"
         raise DataError(f"{path}: {why}. Put the list of videos there.") from e
@@ -233,10 +233,32 @@ def _collect(
     return list(videos.values())
 
 # %% ../nbs/04_data.ipynb #62da7f97
-def _test_names(path: Path) -> set[str]:
-    "The videos of a test list, which may give suffixes and class numbers."
-    lines = [re.sub(r"\s+\d+$", "", line) for line in _read_lines(path)]
-    return {_without_ending(line) for line in lines}
+def _spellings(name: str) -> set[str]:
+    "How a list may write a video's name: with its folder or without."
+    path = PurePosixPath(name.strip())
+    return {str(path), path.name, _without_ending(str(path)), _without_ending(path.name)}
+
+
+def _test_names(
+    path: Path,  # test list, named in errors
+    lines: list[str],  # of it: names, perhaps with endings and class numbers
+    names: Iterable[str],  # annotated
+) -> set[str]:  # those of them that the list means
+    "Each line as it stands, if that is a name; else without class number, or ending."
+    meant = defaultdict(set)
+    for name in names:
+        for spelling in _spellings(name):
+            meant[spelling].add(name)
+    tests = set()
+    for line in lines:
+        bare = re.sub(r"\s+\d+$", "", line)
+        written = (str(PurePosixPath(x)) for x in (line, bare))
+        ways = [way for x in written for way in (x, _without_ending(x))]
+        tests |= next((meant[way] for way in ways if way in meant), set())
+    if lines and meant and not tests:
+        why = f"none of its {len(lines)} names is annotated, the first is {brief(lines[0])!r}"
+        raise DataError(f"{path}: {why}. Correct the list, or empty it.")
+    return tests
 
 
 def ucf101_24(
@@ -251,19 +273,20 @@ def ucf101_24(
     place = root / "videos"
     if not place.is_dir() and (root / "rgb-images").is_dir():
         place = root / "rgb-images"
-    tests = _test_names(root / "testlist01.txt")
+    listing = root / "testlist01.txt"
+    lines = _read_lines(listing)
     annotations = load_plain(source)
     entries = []
     for name, entry in annotations.items():
         entries.append((name, partial(_ucf_video, place, entry)))
     videos = _collect(source, entries, bad)
+    tests = _test_names(listing, lines, {v.name for v in videos} | set(bad or ()))
     if any(v.label < 0 for v in videos):
         videos = _number_classes(videos)
     files = _listing(place, {v.name for v in videos})
     found = []
     for v in videos:
-        flat = PurePosixPath(v.name).name
-        side = "test" if {v.name, str(PurePosixPath(v.name)), flat} & tests else "train"
+        side = "test" if v.name in tests else "train"
         found.append(replace(v, split=side, path=files.get(v.name, v.path)))
     if trimmed:
         found = [trim(v) for v in found]
@@ -687,7 +710,7 @@ def csv_data(
         path = others[name].path if name in others else root / f"{name}"
         entries.append((name, partial(_table_video, rows, order, path)))
     known = _collect(Path(csv), entries, bad)
-    mentioned = {v.name for v in known}
+    mentioned = set(table.video)  # also what was refused: it may be a test video
     return known + [v for v in others.values() if v.name not in mentioned]
 
 # %% ../nbs/04_data.ipynb #131514ab
