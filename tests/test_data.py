@@ -15,6 +15,7 @@ from vad_ssl.records import read
 from vad_ssl.records import truth_mask
 from vad_ssl.video import probe
 from vad_ssl.video import write_video
+import contextlib
 import itertools
 import json
 import numpy as np
@@ -523,6 +524,27 @@ def test_a_folder_gives_bare_records_of_files_and_of_folders_of_frames(setup_1, 
         folder(tmp / "empty")
     with pytest.raises(DataError, match="no such folder"):
         folder(tmp / "nowhere")
+
+
+def test_links_are_followed_without_running_in_circles_covers_are_no_videos_and_has_a_name(setup_1, setup_2):
+    tmp = setup_1.tmp
+    names = setup_1.names
+    ucf = setup_2.ucf
+    (linked := tmp / "linked").mkdir()
+    (linked / "Left").symlink_to(ucf / "videos" / "Left")
+    (linked / "Left2").symlink_to(ucf / "videos" / "Left")  # the same again
+    (linked / "here").symlink_to(linked)
+    assert {v.name for v in folder(linked)} == {n for n in names if n.startswith("Left")}
+    assert all(v.path.is_file() for v in folder(linked)) and len(folder(linked, ["Left"])) == 6
+    (linked / "A").symlink_to(linked / "Right")  # a folder's own name goes first
+    (linked / "Right").mkdir()
+    (linked / "Right" / "a.avi").touch()
+    assert [v.name for v in folder(linked, ["Left", "Left2"])] == ["Right/a"]
+    (linked / "Right" / "cover.jpg").touch()
+    assert [v.name for v in folder(linked, ["Left", "Left2"])] == ["Right/a"]
+    with contextlib.chdir(tmp / "pictures" / "one"):
+        assert [(v.name, length(v)) for v in folder(".")] == [("one", 24)]
+    assert [v.name for v in folder(tmp / "pictures" / "one")] == ["one"]
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ __all__ = ['save_annotations', 'inclusive', 'safe_name', 'ucf101_24', 'read_mat'
 
 # %% ../nbs/04_data.ipynb #ec9707f3
 import json
+import os
 import pickle
 import re
 import struct
@@ -553,6 +554,24 @@ def youtube_vos(
     return [v for v in videos if split in (None, "valid", v.split)]
 
 # %% ../nbs/04_data.ipynb #0f785b54
+def _folders(
+    root: Path,  # the first
+    exclude: set[str],  # names to leave out
+) -> Iterator[tuple[Path, list[Path]]]:  # folder, its files
+    "`root` and every folder below, hidden ones left out: once each, by its own name if it has one."
+    seen, roots = set(), [root]
+    for top in roots:  # grows: links come last
+        for place, below, files in os.walk(top):
+            place = Path(place)
+            below[:] = [n for n in sorted(below) if n[0] != "." and n not in exclude]
+            if place.resolve() in seen:
+                below.clear()
+                continue
+            seen.add(place.resolve())
+            roots += [place / n for n in below if (place / n).is_symlink()]
+            yield place, [place / n for n in files if n[0] != "." and n not in exclude]
+
+
 def folder(
     root: str | Path,  # searched through
     exclude: Iterable[str] = (),  # subfolders to leave out, such as classes already in use
@@ -563,17 +582,14 @@ def folder(
     if not root.is_dir():
         raise DataError(f"{root}: no such folder. Give a folder of videos.")
     found = set()
-    for p in root.rglob("*"):
-        parts = p.relative_to(root).parts
-        if exclude & set(parts) or any(part[0] == "." for part in parts):
-            continue
-        if p.suffix.lower() in _VIDEOS:
-            found.add(p)
-        if p.suffix.lower() in IMAGES:
-            found.add(p.parent)
+    for place, files in _folders(root, exclude):
+        films = [p for p in files if p.suffix.lower() in _VIDEOS]
+        frames = any(p.suffix.lower() in IMAGES for p in files)
+        found |= set(films or [place] * frames)
     if not found:
         raise DataError(f"{root}: no videos in this folder. Put .avi or .mp4 files there.")
-    whole = {p: p.relative_to(root).as_posix() if p != root else p.name for p in sorted(found)}
+    own = Path(os.path.abspath(root)).name  # "." has none
+    whole = {p: p.relative_to(root).as_posix() if p != root else own for p in sorted(found)}
     short = {p: _without_ending(n) if p.is_file() else n for p, n in whole.items()}
     often = Counter(short.values())
     videos = []
