@@ -15,7 +15,6 @@ from vad_ssl.records import read
 from vad_ssl.records import truth_mask
 from vad_ssl.video import probe
 from vad_ssl.video import write_video
-import contextlib
 import itertools
 import json
 import numpy as np
@@ -542,7 +541,8 @@ def test_links_are_followed_without_running_in_circles_covers_are_no_videos_and_
     assert [v.name for v in folder(linked, ["Left", "Left2"])] == ["Right/a"]
     (linked / "Right" / "cover.jpg").touch()
     assert [v.name for v in folder(linked, ["Left", "Left2"])] == ["Right/a"]
-    with contextlib.chdir(tmp / "pictures" / "one"):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp / "pictures" / "one")
         assert [(v.name, length(v)) for v in folder(".")] == [("one", 24)]
     assert [v.name for v in folder(tmp / "pictures" / "one")] == ["one"]
 
