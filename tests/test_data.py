@@ -28,6 +28,7 @@ import tracemalloc
 from vad_ssl.data import (
     _integer,
     _puppet,
+    _stored_tube,
     csv_data,
     film_of,
     folder,
@@ -101,6 +102,17 @@ def test_the_same_annotations_give_the_same_bytes(setup_1, setup_2):
         assert (tmp / name).read_bytes() == (ucf / name).read_bytes()
     with pytest.raises(DataError, match="cannot be written"):
         save_annotations(tmp / "nowhere", truth, [])
+
+
+def test_boxes_are_rounded_and_what_is_no_pixel_is_refused(setup_1):
+    tmp = setup_1.tmp
+    tube = setup_1.tube
+    for boxes, stored in (([[1.6, 2.4, 10, 9.5]], [[2, 2, 10, 10]]), (np.zeros((0, 4)), [])):
+        assert _stored_tube({"label": 0, "sf": 0, "ef": 1, "boxes": boxes})["boxes"].tolist() == stored
+    for wrong in (np.nan, np.inf, -1, 65535.7, 2**16):
+        tube = {"label": 0, "sf": 0, "ef": 1, "boxes": [[1, 2, wrong, 4]]}
+        with pytest.raises(DataError, match="a: box out of range. Clip it"):
+            save_annotations(tmp, {"a": {"numf": 9, "label": 0, "annotations": [tube]}}, [])
 
 
 def test_boxes_worked_out_by_hand_in_every_number_type():
@@ -229,6 +241,34 @@ def test_wrong_annotations_are_named_file_video_reason_remedy(setup_1):
         ucf101_24(root)
     reasons = {}
     assert [v.name for v in ucf101_24(root, bad=reasons)] == ["Left/b"] and list(reasons) == ["../../a"]
+
+
+def test_a_list_s_names_are_those_of_videos_with_endings_class_numbers_or_numbers_of_their_own(setup_1):
+    tmp = setup_1.tmp
+    names = setup_1.names
+    truth = setup_1.truth
+    (root := tmp / "lists").mkdir()
+    entry = truth[names[0]]
+
+
+    def tests(listed, *annotated):
+        "The test videos of these annotations and this list."
+        save_annotations(root, dict.fromkeys(annotated, entry), [])
+        (root / "testlist01.txt").write_text(listed, encoding="utf-8")
+        return [v.name for v in ucf101_24(root, split="test")]
+
+
+    pair = "clip 1", "clip 2"
+    for listed in ("clip 2", "clip 2.avi", "clip 2 1", "clip 2.avi 1", "x/y 1\nclip 2\n"):
+        assert tests(listed, *pair) == tests(f"\ufeff{listed}", *pair) == ["clip 2"], listed
+    save_annotations(root, dict.fromkeys(pair, entry), ["clip 2"])
+    assert [v.split for v in ucf101_24(root)] == ["train", "test"]
+    for listed in ("a/v 3", "a/v.avi 3", "v", "./a/v.avi"):
+        assert tests(listed, "a/v", "b/w") == ["a/v"], listed
+    assert tests("v.avi", "v.avi", "v.mp4", "w") == ["v.avi"] and tests("", *pair) == []
+    assert tests("v", "v.avi", "v.mp4", "w") == ["v.avi", "v.mp4"]
+    with pytest.raises(DataError, match="testlist01.txt: none of its 2 names is annotated.*'clip'"):
+        tests("clip\nclap 7", *pair)
 
 
 @pytest.fixture(scope="module")
@@ -485,6 +525,28 @@ def test_a_folder_gives_bare_records_of_files_and_of_folders_of_frames(setup_1, 
         folder(tmp / "nowhere")
 
 
+def test_links_are_followed_without_running_in_circles_covers_are_no_videos_and_has_a_name(setup_1, setup_2):
+    tmp = setup_1.tmp
+    names = setup_1.names
+    ucf = setup_2.ucf
+    (linked := tmp / "linked").mkdir()
+    (linked / "Left").symlink_to(ucf / "videos" / "Left")
+    (linked / "Left2").symlink_to(ucf / "videos" / "Left")  # the same again
+    (linked / "here").symlink_to(linked)
+    assert {v.name for v in folder(linked)} == {n for n in names if n.startswith("Left")}
+    assert all(v.path.is_file() for v in folder(linked)) and len(folder(linked, ["Left"])) == 6
+    (linked / "A").symlink_to(linked / "Right")  # a folder's own name goes first
+    (linked / "Right").mkdir()
+    (linked / "Right" / "a.avi").touch()
+    assert [v.name for v in folder(linked, ["Left", "Left2"])] == ["Right/a"]
+    (linked / "Right" / "cover.jpg").touch()
+    assert [v.name for v in folder(linked, ["Left", "Left2"])] == ["Right/a"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp / "pictures" / "one")
+        assert [(v.name, length(v)) for v in folder(".")] == [("one", 24)]
+    assert [v.name for v in folder(tmp / "pictures" / "one")] == ["one"]
+
+
 @pytest.fixture(scope="module")
 def setup_6(setup_1):
     square = setup_1.square
@@ -561,6 +623,18 @@ def test_wrong_tables_are_named_with_line_column_and_reason(setup_1, setup_6):
         csv_data(own, tmp / "wrong.csv")
     with pytest.raises(DataError, match="not a CSV table .FileNotFoundError"):
         csv_data(own, tmp / "none.csv")
+
+
+def test_a_refused_video_does_not_come_back_as_an_unlabelled_one(setup_1, setup_6):
+    tmp = setup_1.tmp
+    own = setup_6.own
+    table = setup_6.table
+    wrong = table.assign(split="test").astype(object)
+    wrong.loc[0, "split"] = "train"  # film0 says both
+    wrong.to_csv(tmp / "wrong.csv", index=False)
+    reasons = {}
+    videos = csv_data(own, tmp / "wrong.csv", bad=reasons)
+    assert [v.name for v in videos] == ["day1/film1", "day1/film2"] and list(reasons) == ["day1/film0"]
 
 
 def test_names_are_paths_endings_dots_and_spellings_never_make_one_video_of_two(setup_1, setup_6):

@@ -7,6 +7,7 @@ from vad_ssl.files import box_iou
 from vad_ssl.files import mask_box
 from vad_ssl.video import write_video
 import numpy as np
+import pickle
 import pytest
 import tempfile
 
@@ -117,8 +118,8 @@ def test_frames_and_truth_fit(setup_1):
     assert (box_iou(mask_box(bright[4:20]), tube.boxes) > 0.8).all()
 
 
-def test_a_tube_with_masks_is_read_by_its_function_one_frame_at_a_time(setup_1):
-    tube = setup_1.tube
+@pytest.fixture(scope="module")
+def setup_3(setup_1):
     video = setup_1.video
     def disc(frame, radius):
         "A disc that moves to the right."
@@ -126,8 +127,14 @@ def test_a_tube_with_masks_is_read_by_its_function_one_frame_at_a_time(setup_1):
         return (y - 20) ** 2 + (x - 2 * frame) ** 2 < radius**2
 
 
-    tube = Tube(0, 5, np.full((3, 4), -1, np.int32), partial(disc, radius=6))
-    round_one = replace(video, tubes=(tube,))
+    followed = Tube(0, 5, np.full((3, 4), -1, np.int32), partial(disc, radius=6))
+    round_one = replace(video, tubes=(followed,))
+    return SimpleNamespace(disc=disc, followed=followed, round_one=round_one)
+
+
+def test_a_tube_with_masks_is_read_by_its_function_one_frame_at_a_time(setup_3):
+    disc = setup_3.disc
+    round_one = setup_3.round_one
     masks = truth_mask(round_one, [4, 5, 7, 8], 48, 64)
     assert masks.any((1, 2)).tolist() == [False, True, True, False]
     assert (masks[2] == disc(7, 6)).all()
@@ -144,9 +151,21 @@ def test_a_trimmed_record_begins_where_the_action_begins_and_reads_the_same_fram
     assert trim(replace(video, n_frames=0)).n_frames == 16  # nobody has looked how long it is
 
 
-def test_the_key_changes_with_every_box_class_and_file_and_with_nothing_else(setup_1):
+def test_masks_are_trimmed_as_frames_are_and_travel_to_another_process(setup_3):
+    followed = setup_3.followed
+    round_one = setup_3.round_one
+    for cut in (trim(round_one), trim(trim(round_one))):
+        assert (cut.offset, cut.n_frames, cut.tubes[0].start) == (5, 3, 0)
+        seen = truth_mask(cut, range(3), 48, 64)
+        np.testing.assert_array_equal(seen, truth_mask(round_one, range(5, 8), 48, 64))
+    carried = trim(replace(round_one, tubes=(replace(followed, masks=partial(np.full, 3)),)))
+    assert (pickle.loads(pickle.dumps(carried)).tubes[0].masks(1) == [6, 6, 6]).all()
+
+
+def test_the_key_changes_with_every_box_class_and_file_and_with_nothing_else(setup_1, setup_3):
     tube = setup_1.tube
     video = setup_1.video
+    disc = setup_3.disc
     stripped = replace(video, tubes=(), action="", label=-1)
     tube = video.tubes[0]
     moved = replace(video, tubes=(replace(tube, boxes=tube.boxes + [1, 0, 0, 0]),))
@@ -157,11 +176,27 @@ def test_the_key_changes_with_every_box_class_and_file_and_with_nothing_else(set
         replace(video, label=video.label + 1),
         replace(video, path=Path("elsewhere.avi")),
         replace(video, tubes=(replace(tube, masks=lambda k: np.eye(4) > 0),)),
+        replace(video, tubes=(replace(tube, masks=lambda k: np.eye(4) > (k > 9)),)),
+        *(replace(video, tubes=(replace(tube, masks=partial(disc, radius=r)),)) for r in (1, 3)),
     ]
     keys = {data_key([v]) for v in (video, *others)}
     assert len(keys) == 1 + len(others) and data_key([replace(video)]) in keys
     assert data_key([video, stripped]) == data_key([stripped, video]) != data_key([video])
     assert data_key([stripped]) == data_key([replace(moved, tubes=(), action="", label=-1)])
+
+
+def test_masks_in_files_speak_by_names_and_sizes_trimmed_or_not(setup_1):
+    tmp = setup_1.tmp
+    video = setup_1.video
+    def stored(path, frame):
+        raise AssertionError("a key does not open masks")
+
+
+    (tmp / "mask.png").write_bytes(b"1234")
+    of_file = replace(video, tubes=(replace(video.tubes[0], masks=partial(stored, tmp / "mask.png")),))
+    before = [data_key([of_file]), data_key([trim(of_file)])]
+    (tmp / "mask.png").write_bytes(b"12345")
+    assert len({*before, data_key([of_file]), data_key([trim(of_file)])}) == 4
 
 
 def test_twins_are_found_by_path_and_by_bytes_and_leaks_are_left_out_and_named(setup_1):
@@ -178,3 +213,17 @@ def test_twins_are_found_by_path_and_by_bytes_and_leaks_are_left_out_and_named(s
     with pytest.warns(UserWarning, match="they are test videos: a"):
         assert without_leaks([a, c], [b]) == [c]
     assert without_leaks([a, c], []) == [a, c]
+    with pytest.warns(UserWarning, match="they are test videos: a, d"):
+        assert without_leaks([a, c, gone], [gone, a]) == [c]  # the very same records on both sides
+
+
+def test_folders_of_the_same_frames_are_twins_however_they_are_called(setup_1):
+    tmp = setup_1.tmp
+    for name, frames in {"one": "xyz", "two": "xyz", "three": "xyw", "four": "xy", "five": ""}.items():
+        (tmp / name).mkdir()
+        for i, frame in enumerate(frames):
+            (tmp / name / f"{name}{i}.jpg").write_text(frame)
+    (tmp / "two" / "notes.txt").touch()
+    (tmp / "six").mkdir()
+    records = [Video(x, tmp / x) for x in "one two three four five six".split()]
+    assert twins(records) == [records[:2]]

@@ -270,6 +270,9 @@ def test_a_labelled_clip_holds_annotated_frames_file_and_memory_give_the_same(se
         late = replace(video, tubes=(replace(video.tubes[0], start=1000),))
         with pytest.raises(DataError, match="annotated from frame 1000 on, the video has"):
             training_clip(late, np.random.default_rng(0), **whole)
+        empty = replace(video, tubes=(replace(video.tubes[0], boxes=video.tubes[0].boxes[:0]),))
+        with pytest.raises(DataError, match=f"{video.name}: its tubes have no boxes"):
+            training_clip(empty, np.random.default_rng(0), **whole)
         for s, a in enumerate(first):
             b = training_clip(video, np.random.default_rng(s), cache={}, **whole)
             for key in ("clip", "mask"):
@@ -295,6 +298,7 @@ def test_an_unlabelled_clip_has_no_target_and_no_annotation_can_change_it(setup_
 
 
 def test_an_item_holds_what_it_should_and_only_what_it_may(setup_4):
+    small = setup_4.small
     labelled = setup_4.labelled
     unlabelled = setup_4.unlabelled
     item = Clips(labelled, True, size=(36, 30))[1]
@@ -303,6 +307,10 @@ def test_an_item_holds_what_it_should_and_only_what_it_may(setup_4):
     assert tuple(item["mask"].shape) == (1, 8, 36, 30) and item["mask"].dtype == torch.bool
     assert item["label"] == labelled[item["index"]].label
     assert set(Clips(unlabelled, False)[1]) == {"clip", "index", "bad"}
+    empty = replace(small[0], tubes=(Tube(0, 4, np.zeros((0, 4), int)),))  # skipped, as bad files are
+    items = [Clips([empty, small[1]], True, size=(36, 30))[i] for i in range(2)]
+    assert [item["index"] for item in items] == [1, 1]
+    assert sum("no boxes" in item["bad"] for item in items) == 1
     with pytest.raises(DataError, match="no videos to draw clips from"):
         Clips([], True)
 

@@ -112,8 +112,18 @@ def test_a_writer_that_fails_half_way_leaves_the_old_file_and_nothing_beside_it(
     assert target.read_bytes() == before and not list(tmp.glob(".*"))
     with pytest.raises(VideoError, match="Check folder"):
         write_video(tmp / "nowhere" / "a.avi", ruler(3))
-    with pytest.raises(VideoError, match="StopIteration"):
+    with pytest.raises(VideoError, match="StopIteration.*Check the frames"):
         write_video(tmp / "none.avi", [])
+
+
+    def unreadable():
+        yield from ruler(2)
+        raise VideoError("source.avi: empty file. Download it again.")
+
+
+    with pytest.raises(VideoError, match="^source.avi: empty file"):  # not the fault of the new file
+        write_video(tmp / "copy.avi", unreadable())
+    assert not (tmp / "copy.avi").exists()
 
 
 def test_a_picture_is_turned_and_mirrored_as_its_matrix_says(setup_1):
@@ -509,6 +519,8 @@ def test_folders_of_frames_read_as_videos_do_and_a_missing_frame_is_named(setup_
     for i, f in enumerate(ruler(12)):
         Image.fromarray(f).save(shots / f"{i}.png")
     assert probe(shots)[:3] == (12, 48, 96)
+    for exact in (True, False):
+        assert (read_frames(shots, [0, 11], exact=exact) == ruler(12)[[0, 11]]).all()
     assert (
         read_frames(shots, [11, 2, 2, -1]) == np.stack([*ruler(12)[[11, 2, 2]], np.zeros((48, 96, 3))])
     ).all()

@@ -62,6 +62,22 @@ def test_boxes_come_back_by_their_edges():
     assert window((100, 200), (40, 40), 50).boxes_back(boxes)[0].tolist() == [66, 18, 67, 21]
 
 
+def test_thin_boxes_of_an_enlarged_video_come_back_as_one_pixel_of_it():
+    view = window((60, 80), short=112)
+    assert view.boxes_back([[1, 10, 1, 20], [1, 10, 2, 20]]).tolist() == [[0, 5, 0, 10], [1, 5, 1, 10]]
+    view = window((60, 80), short=120)
+    assert view.boxes_back([[159, 0, 159, 119]]).tolist() == [[79, 0, 79, 59]]
+    for short in (61, 112, 120, 200, 301):
+        view = window((60, 80), short=short)
+        x, y = (np.arange(n)[:, None] for n in view.size[::-1])
+        for wide, high in ((0, 0), (1, 2)):
+            thin = np.hstack(np.broadcast_arrays(x[: len(y)], y, x[: len(y)] + wide, y + high))
+            thin = thin[(thin[:, 2] < view.size[1]) & (thin[:, 3] < view.size[0])]
+            back = view.boxes_back(np.concatenate([thin, np.array([view.size[::-1] * 2]) - 1]))
+            assert (back[:, :2] <= back[:, 2:]).all() and (back >= 0).all()
+            assert (back[:, 2:] < (80, 60)).all()
+
+
 def test_masks_maps_and_boxes_agree_after_shrinking_and_enlarging(setup_1):
     disc = setup_1.disc
     for shape, size, short in (((90, 160), (48, 48), 60), ((40, 50), (64, 72), None)):

@@ -142,20 +142,26 @@ def duplicates(
 def class_problems(
     videos: list[Video],  # records
 ) -> Iterator[tuple[Video, str, str, str]]:  # video, severity, problem, detail
-    "Numbers of classes without a name, and names with two numbers."
-    named = {}
+    "Numbers of classes without a name or with two names, and names with two numbers."
+    named, numbers = {}, {}
     for v in videos:
         if v.label >= 0 and v.action:
             named.setdefault(v.action, v)
+            numbers.setdefault(v.label, v)
     known = {v.label for v in named.values()}
     for v in videos:  # objects of one video may be of several categories
         known |= {t.label for t in v.tubes if t.masks and t.label >= 0}
     missing = sorted(set(range(max(known, default=-1))) - known)
-    if missing and len(named) > 1:
+    if missing and named:
         first = min(named.values(), key=lambda v: v.label)
         counted = ", counted from 1?" if missing[0] == 0 else ""
         detail = f"no video has class {missing[0]}, classes go up to {max(known)}{counted}"
         yield first, "error", "classes with a gap", detail
+    for v in named.values():
+        other = numbers[v.label]
+        if other.action != v.action:
+            detail = f"{v.label} is {v.action} here and {other.action} before"
+            yield v, "error", "class twice", detail
     for v in videos:
         other = named.get(v.action)
         if v.label >= 0 and other and other.label != v.label:

@@ -8,6 +8,7 @@ __all__ = ['save_annotations', 'inclusive', 'safe_name', 'ucf101_24', 'read_mat'
 
 # %% ../nbs/04_data.ipynb #ec9707f3
 import json
+import os
 import pickle
 import re
 import struct
@@ -29,8 +30,8 @@ from .video import IMAGES, MAX_FRAMES, numbered, read_image
 # %% ../nbs/04_data.ipynb #3709ec5d
 def _stored_tube(a: dict) -> dict:
     "One annotation as plain numbers."
-    boxes = np.asarray(a["boxes"])
-    if (boxes < 0).any() or (boxes >= 2**16).any():
+    boxes = np.rint(np.asarray(a["boxes"], float))
+    if not ((boxes >= 0) & (boxes < 2**16)).all():  # also where it is no number
         raise ValueError("box out of range. Clip it.")
     return {
         "label": int(a["label"]),
@@ -146,7 +147,7 @@ def _listing(
 def _read_lines(path: str | Path) -> list[str]:
     "A list of videos: lines, stripped, without empty ones."
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as e:
         why = f"cannot be read ({type(e).__name__})"
         raise DataError(f"{path}: {why}. Put the list of videos there.") from e
@@ -233,10 +234,32 @@ def _collect(
     return list(videos.values())
 
 # %% ../nbs/04_data.ipynb #62da7f97
-def _test_names(path: Path) -> set[str]:
-    "The videos of a test list, which may give suffixes and class numbers."
-    lines = [re.sub(r"\s+\d+$", "", line) for line in _read_lines(path)]
-    return {_without_ending(line) for line in lines}
+def _spellings(name: str) -> set[str]:
+    "How a list may write a video's name: with its folder or without."
+    path = PurePosixPath(name.strip())
+    return {str(path), path.name, _without_ending(str(path)), _without_ending(path.name)}
+
+
+def _test_names(
+    path: Path,  # test list, named in errors
+    lines: list[str],  # of it: names, perhaps with endings and class numbers
+    names: Iterable[str],  # annotated
+) -> set[str]:  # those of them that the list means
+    "Each line as it stands, if that is a name; else without class number, or ending."
+    meant = defaultdict(set)
+    for name in names:
+        for spelling in _spellings(name):
+            meant[spelling].add(name)
+    tests = set()
+    for line in lines:
+        bare = re.sub(r"\s+\d+$", "", line)
+        written = (str(PurePosixPath(x)) for x in (line, bare))
+        ways = [way for x in written for way in (x, _without_ending(x))]
+        tests |= next((meant[way] for way in ways if way in meant), set())
+    if lines and meant and not tests:
+        why = f"none of its {len(lines)} names is annotated, the first is {brief(lines[0])!r}"
+        raise DataError(f"{path}: {why}. Correct the list, or empty it.")
+    return tests
 
 
 def ucf101_24(
@@ -251,19 +274,20 @@ def ucf101_24(
     place = root / "videos"
     if not place.is_dir() and (root / "rgb-images").is_dir():
         place = root / "rgb-images"
-    tests = _test_names(root / "testlist01.txt")
+    listing = root / "testlist01.txt"
+    lines = _read_lines(listing)
     annotations = load_plain(source)
     entries = []
     for name, entry in annotations.items():
         entries.append((name, partial(_ucf_video, place, entry)))
     videos = _collect(source, entries, bad)
+    tests = _test_names(listing, lines, {v.name for v in videos} | set(bad or ()))
     if any(v.label < 0 for v in videos):
         videos = _number_classes(videos)
     files = _listing(place, {v.name for v in videos})
     found = []
     for v in videos:
-        flat = PurePosixPath(v.name).name
-        side = "test" if {v.name, str(PurePosixPath(v.name)), flat} & tests else "train"
+        side = "test" if v.name in tests else "train"
         found.append(replace(v, split=side, path=files.get(v.name, v.path)))
     if trimmed:
         found = [trim(v) for v in found]
@@ -530,6 +554,24 @@ def youtube_vos(
     return [v for v in videos if split in (None, "valid", v.split)]
 
 # %% ../nbs/04_data.ipynb #0f785b54
+def _folders(
+    root: Path,  # the first
+    exclude: set[str],  # names to leave out
+) -> Iterator[tuple[Path, list[Path]]]:  # folder, its files
+    "`root` and every folder below, hidden ones left out: once each, by its own name if it has one."
+    seen, roots = set(), [root]
+    for top in roots:  # grows: links come last
+        for place, below, files in os.walk(top):
+            place = Path(place)
+            below[:] = [n for n in sorted(below) if n[0] != "." and n not in exclude]
+            if place.resolve() in seen:
+                below.clear()
+                continue
+            seen.add(place.resolve())
+            roots += [place / n for n in below if (place / n).is_symlink()]
+            yield place, [place / n for n in files if n[0] != "." and n not in exclude]
+
+
 def folder(
     root: str | Path,  # searched through
     exclude: Iterable[str] = (),  # subfolders to leave out, such as classes already in use
@@ -540,17 +582,14 @@ def folder(
     if not root.is_dir():
         raise DataError(f"{root}: no such folder. Give a folder of videos.")
     found = set()
-    for p in root.rglob("*"):
-        parts = p.relative_to(root).parts
-        if exclude & set(parts) or any(part[0] == "." for part in parts):
-            continue
-        if p.suffix.lower() in _VIDEOS:
-            found.add(p)
-        if p.suffix.lower() in IMAGES:
-            found.add(p.parent)
+    for place, files in _folders(root, exclude):
+        films = [p for p in files if p.suffix.lower() in _VIDEOS]
+        frames = any(p.suffix.lower() in IMAGES for p in files)
+        found |= set(films or [place] * frames)
     if not found:
         raise DataError(f"{root}: no videos in this folder. Put .avi or .mp4 files there.")
-    whole = {p: p.relative_to(root).as_posix() if p != root else p.name for p in sorted(found)}
+    own = Path(os.path.abspath(root)).name  # "." has none
+    whole = {p: p.relative_to(root).as_posix() if p != root else own for p in sorted(found)}
     short = {p: _without_ending(n) if p.is_file() else n for p, n in whole.items()}
     often = Counter(short.values())
     videos = []
@@ -687,7 +726,7 @@ def csv_data(
         path = others[name].path if name in others else root / f"{name}"
         entries.append((name, partial(_table_video, rows, order, path)))
     known = _collect(Path(csv), entries, bad)
-    mentioned = {v.name for v in known}
+    mentioned = set(table.video)  # also what was refused: it may be a test video
     return known + [v for v in others.values() if v.name not in mentioned]
 
 # %% ../nbs/04_data.ipynb #131514ab

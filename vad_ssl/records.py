@@ -10,12 +10,12 @@ import hashlib
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 
-from .video import probe, read_frames
+from .video import IMAGES, probe, read_frames
 
 # %% ../nbs/03_records.ipynb #bc778e89
 @dataclass(frozen=True, eq=False)
@@ -103,6 +103,17 @@ def truth_mask(
     return out
 
 # %% ../nbs/03_records.ipynb #1ec0e2d3
+def _later(masks: Callable, first: int, frame: int) -> np.ndarray:
+    "A mask of a trimmed video, which counts its frames from `first` on."
+    return masks(frame + first)
+
+
+def _moved(tube: Tube, first: int) -> Tube:
+    "A tube of a video that begins at frame `first`; its masks are moved along."
+    masks = partial(_later, tube.masks, first) if tube.masks and first else tube.masks
+    return replace(tube, start=tube.start - first, masks=masks)
+
+
 def trim(
     video: Video,  # whole
 ) -> Video:  # from the first annotated frame to the last
@@ -111,21 +122,26 @@ def trim(
         return video
     first = min(t.start for t in video.tubes)
     last = max(t.stop for t in video.tubes)
-    tubes = tuple(replace(t, start=t.start - first) for t in video.tubes)
+    tubes = tuple(_moved(t, first) for t in video.tubes)
     n_frames = max(min(last, video.n_frames or last) - first, 1)
     return replace(video, offset=video.offset + first, n_frames=n_frames, tubes=tubes)
 
 # %% ../nbs/03_records.ipynb #55c31478
+def _mask_files(masks: Callable | None) -> list[Path]:
+    "The files of a tube's masks: readers make masks as partials over files."
+    found = []
+    for x in getattr(masks, "args", ()):
+        many = x if isinstance(x, (list, tuple)) else [x]
+        found += [p for p in many if isinstance(p, Path)]
+        found += _mask_files(x)  # trimmed masks are partials over masks
+    return found
+
+
 def _files(video: Video) -> list[Path]:
     "What a record reads when asked: its video or its frames, and its masks."
     path = Path(video.path)
     found = sorted(path.iterdir()) if path.is_dir() else [path]
-    for tube in video.tubes:
-        for x in getattr(tube.masks, "args", ()):  # readers make masks as partials over files
-            found += [
-                p for p in (x if isinstance(x, (list, tuple)) else [x]) if isinstance(p, Path)
-            ]
-    return found
+    return found + [p for tube in video.tubes for p in _mask_files(tube.masks)]
 
 
 @lru_cache(100_000)
@@ -148,31 +164,43 @@ def _look(video: Video) -> list:
 
 
 def _video_key(video: Video) -> str:
-    "Changes with any annotation and any file of one record."
+    "Changes with any annotation, and with names, sizes and the video's ends of one record's files."
     v = video
     known = v.name, v.action, v.label, v.offset, v.n_frames, _look(v)
     digest = hashlib.sha256(repr(known).encode())
     for t in v.tubes:
         digest.update(repr((t.label, t.start, len(t.boxes))).encode())
         digest.update(np.ascontiguousarray(t.boxes, np.int64).tobytes())
-        if t.masks and not hasattr(t.masks, "args"):  # made in memory: the first one speaks
-            digest.update(np.packbits(t.masks(t.start)).tobytes())
+        if t.masks and not _mask_files(t.masks):  # made in memory: every one speaks
+            for frame in range(t.start, t.stop):
+                digest.update(np.packbits(t.masks(frame)).tobytes())
     return digest.hexdigest()
 
 
 def data_key(
     videos: Iterable[Video],  # records, in any order
 ) -> str:  # ten characters
-    "Changes with any annotation and any file of the records."
+    "Changes with any annotation, and with names, sizes and videos' ends of the records' files."
     keys = "".join(sorted(map(_video_key, videos)))
     return hashlib.sha256(keys.encode()).hexdigest()[:10]
 
 # %% ../nbs/03_records.ipynb #6a7806a0
-def _identity(path: Path) -> str:
-    "A file's content, or a folder's place."
-    if path.is_file():
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    return str(path.resolve())
+def _pictures(path: Path) -> list[Path]:
+    "The file of a video, or the images of its folder; nothing where it is missing."
+    if path.is_dir():
+        return [p for p in path.iterdir() if p.suffix.lower() in IMAGES and p.is_file()]
+    return [path] if path.is_file() else []
+
+
+def _sizes(path: Path) -> tuple | str:
+    "The sizes of its files, or the place where they should be."
+    return tuple(sorted(p.stat().st_size for p in _pictures(path))) or str(path.resolve())
+
+
+def _identity(path: Path) -> tuple | str:
+    "The content of its files, in any order, or the place where they should be."
+    content = sorted(hashlib.sha256(p.read_bytes()).digest() for p in _pictures(path))
+    return tuple(content) or str(path.resolve())
 
 
 def twins(
@@ -181,9 +209,7 @@ def twins(
     "Records of the same path, or of the same bytes."
     sizes, same = {}, {}
     for v in videos:
-        path = Path(v.path)
-        size = path.stat().st_size if path.is_file() else str(path.resolve())
-        sizes.setdefault(size, []).append(v)
+        sizes.setdefault(_sizes(Path(v.path)), []).append(v)
     for suspects in sizes.values():
         for v in suspects if len(suspects) > 1 else ():
             same.setdefault(_identity(Path(v.path)), []).append(v)
@@ -199,7 +225,7 @@ def without_leaks(
     leaks = set()
     for group in twins([*train, *test]):
         if any(id(v) in asked for v in group):
-            leaks |= {id(v) for v in group} - asked
+            leaks |= {id(v) for v in group}
     kept = [v for v in train if id(v) not in leaks]
     if len(kept) < len(train):
         left = ", ".join(v.name for v in train if id(v) in leaks)

@@ -125,6 +125,8 @@ def _centres(video: Video, labelled: bool) -> np.ndarray:
     if labelled and video.tubes:
         spans = [np.arange(t.start, t.stop) for t in video.tubes]
         known = np.unique(np.concatenate(spans))
+        if not len(known):
+            raise DataError(f"{video.name}: its tubes have no boxes. Correct the annotation.")
         if known[0] >= n:
             why = f"annotated from frame {known[0]} on, the video has {n}"
             raise DataError(f"{video.name}: {why}. Correct the annotation.")

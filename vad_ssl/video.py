@@ -123,9 +123,12 @@ def write_video(
     try:
         with beside(path) as part:
             _encode(part, iter(frames), fps, codec, preset)
+    except VideoError:  # of the video that the frames come from: it says all
+        raise
     except (*_FAULTS, StopIteration) as e:
         why = f"cannot be written ({type(e).__name__})"
-        raise VideoError(f"{path}: {why}. Check folder and rights.") from e
+        cure = "folder and rights" if isinstance(e, OSError) else "the frames and the codec"
+        raise VideoError(f"{path}: {why}. Check {cure}.") from e
     return path
 
 # %% ../nbs/01_video.ipynb #ad83e2b5
@@ -668,12 +671,13 @@ def read_frames(
     if not there.any():
         return out
     place = want[there]
-    way = _read_files if path.is_dir() else _read_pictures
-    if not path.is_dir() and exact is not False:
-        place = _index(path).shown[place]
-        way = walk if exact else way
+    if path.is_dir():
+        way = _read_files  # whatever `exact` says: each frame is a file
     elif exact is False:
         way = fetch
+    else:
+        place = _index(path).shown[place]
+        way = walk if exact else _read_pictures
     need = np.unique(place)
     got = way(path, need.tolist())
     if len(got) != len(need):

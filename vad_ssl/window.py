@@ -77,8 +77,10 @@ class Window(NamedTuple):
         boxes = np.asarray(boxes)
         corner = np.array(self.corner)[::-1]  # x, y
         scale = np.divide(self.source, self.full)[::-1]
-        low = np.rint((boxes[:, :2] + corner) * scale)
-        high = np.rint((boxes[:, 2:] + 1 + corner) * scale) - 1
+        left, right = (boxes[:, :2] + corner) * scale, (boxes[:, 2:] + 1 + corner) * scale
+        low, high = np.rint(left), np.rint(right) - 1
+        thin = low > high  # less than a pixel: take the one around its middle
+        low, high = (np.where(thin, (left + right) // 2, edge) for edge in (low, high))
         back = np.concatenate([low, high], 1).astype(int)
         return np.where(boxes[:, :1] < 0, -1, back)
 
