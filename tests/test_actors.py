@@ -135,3 +135,16 @@ def test_a_place_that_cannot_be_written_is_an_error_and_leaves_nothing():
     with pytest.raises(OSError):
         make_actors(blocked / "actors", train=1, test=1, workers=1)
     assert [p.name for p in blocked.parent.iterdir()] == ["file"]
+
+
+def test_a_ninth_action_changes_some_old_videos_through_their_mannequins():
+    def two():
+        "Two jumps, as in the data set."
+        return [draw_video("Jump", np.random.default_rng([0, 1, k]), frames=10)[0] for k in (0, 1)]
+
+
+    old = two()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(draw_video.__globals__, "ACTIONS", (*ACTIONS, "Walk"))
+        new = two()
+    assert [np.array_equal(a, b) for a, b in zip(old, new)] == [True, False]

@@ -458,6 +458,21 @@ def test_a_table_survives_the_disk_and_bad_ones_are_refused(setup_4, setup_7):
                 read_table(path, ["run", "wave"])
         with pytest.raises(TableError, match="cannot be read"):
             read_table(Path(folder) / "none.csv")
+        called = table.assign(video="NA", label=np.where(table.label > 0, "nan", "None"))
+        write_table(called, path)
+        again = read_table(path, ["None", "nan"])
+        assert set(again.video) == {"NA"} and again.label.equals(table.label)
+        for bad, reason in (
+            (called.assign(x1="NA"), "row 0 has no x1"),
+            (called.assign(video=""), "row 0 has no video"),
+        ):
+            write_table(bad, path)
+            with pytest.raises(TableError, match=reason):
+                read_table(path, ["None", "nan"])
+        path.write_text(",".join(COLUMNS) + "\na,0,0,0,1,0,0,1,1\na,0,0,1,1,0,0,1,1,7\n")
+        with pytest.raises(TableError, match="cannot be read as CSV .*saw 10.. Give") as ragged:
+            read_table(path)
+        assert "\n" not in str(ragged.value)
     truth = truth_table(toy_videos)
     assert truth.shape == (sum(len(t.boxes) for v in toy_videos for t in v.tubes), 8)
     assert (video_ap(truth.assign(score=0.5), truth, 0.99) == 1).all() and truth_table([]).shape == (

@@ -5,6 +5,7 @@ from vad_ssl.files import TrainingError
 import os
 import pytest
 import resource
+import safetensors.torch
 import tempfile
 import torch
 
@@ -24,6 +25,12 @@ def test_a_missing_or_foreign_checkpoint_is_one_clear_error():
     (folder / "text.safetensors").write_text("hello")
     with pytest.raises(ValueError, match="text.safetensors: not a checkpoint"):
         load_weights(folder / "text.safetensors")
+    weight = {"weight": torch.ones(2)}
+    for told in (None, {"format": "pt"}, {"about": "[]"}, {"about": "{"}):
+        safetensors.torch.save_file(weight, folder / "other.safetensors", told)
+        with pytest.raises(ValueError, match="other.safetensors: not a checkpoint") as caught:
+            load_weights(folder / "other.safetensors")
+        assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match="no such checkpoint"):
         load_weights(folder / "nothing.safetensors")
 

@@ -1,11 +1,13 @@
 "Generated from nbs/80_config.ipynb: change the notebook, then `make export`."
 from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated
 from typing import Literal
 from typing import get_args
 from typing import get_origin
 from typing import get_type_hints
+import numpy as np
 import pytest
 import re
 import tempfile
@@ -29,7 +31,8 @@ from vad_ssl.config import (
 )
 
 
-def test_a_record_refuses_by_field():
+@pytest.fixture(scope="module")
+def setup_1():
     @record
     class Cake:
         layers: _Count = 2
@@ -38,8 +41,11 @@ def test_a_record_refuses_by_field():
         candles: int | None = None
         tiers: tuple[int, int] = (2, 1)
         window: Annotated[int, Odd(1)] = 5
+    return SimpleNamespace(Cake=Cake)
 
 
+def test_a_record_refuses_by_field(setup_1):
+    Cake = setup_1.Cake
     assert Cake(sugar=1, candles=3) == Cake(sugar=1.0, candles=3)
     wrong = {"layers": 0, "sugar": float("nan"), "icing": "mint", "candles": "three", "window": 4}
     for name, value in wrong.items():
@@ -52,6 +58,17 @@ def test_a_record_refuses_by_field():
     for tiers in (112, (48,), (0, 48), ("a", "b")):
         with pytest.raises(ValueError, match="tiers=.*give 2 whole numbers above 0"):
             Cake(tiers=tiers)
+
+
+def test_a_number_is_kept_in_the_type_of_its_field_however_it_was_given(setup_1):
+    Cake = setup_1.Cake
+    for sugar in (1, 1.0, np.float64(1), np.float32(1), np.int64(1)):
+        assert type(Cake(sugar=sugar).sugar) is float and Cake(sugar=sugar) == Cake(sugar=1.0)
+    cake = Cake(layers=np.int64(3), candles=np.uint8(2))
+    assert (type(cake.layers), type(cake.candles)) == (int, int)
+    for name in ("sugar", "layers", "candles"):
+        with pytest.raises(ValueError, match=f"{name}=True: give a"):
+            Cake(**{name: True})
 
 
 def test_a_variant_keeps_the_rest_and_another_method_takes_its_own_weight():
@@ -165,6 +182,11 @@ def test_the_fingerprint_changes_with_every_field_but_those_of_the_machine():
     assert set(same) == places | {f.name for f in fields(Machine)}
     assert len({fingerprint(run) for run in runs.values()}) == len(runs) - len(same) + 1
     assert fingerprint(vary(base, lam=weight(base))) == fingerprint(base)  # said in two ways
+    assert fingerprint(vary(base, lam=30)) == fingerprint(vary(base, lam=30.0))
+    assert fingerprint(vary(Run(), lr=np.float64(1e-3))) == fingerprint(Run())
+    file = Path(tempfile.mkdtemp()) / "run.yaml"
+    file.write_text("strength: 2\n")
+    assert fingerprint(read_config(file)) == fingerprint(vary(Run(), strength=2.0))
 
 
 def test_runs_from_before_a_field_was_added_keep_their_names():

@@ -12,6 +12,7 @@ from vad_ssl.detector import small_detector
 from vad_ssl.predict import Sight
 from vad_ssl.predict import sight
 from vad_ssl.protocol import summarise
+from vad_ssl.protocol import video_record
 from vad_ssl.records import class_names
 from vad_ssl.records import truth_mask
 from vad_ssl.video import eval_clips
@@ -230,6 +231,13 @@ def test_the_perfect_detector_scores_one_hundred_under_every_protocol(setup_1):
 def test_nan_comes_with_its_reason():
     scores = pd.DataFrame({"f-AP": [1.0, np.nan, np.nan]}, index=["dive", "ski", "mean"])
     assert "scored of ski, and so is the mean" in why_nan(scores) and why_nan(scores[:1]) == ""
+    mask = np.ones((2, 4, 4), bool)
+    alone = [{"video": "a"} | video_record(mask * 1.0, mask, 0, np.eye(2)[[0, 0]])]
+    for protocol in ("paper", "strict"):
+        table, summary = tables(alone, [], ["bow", "run"], protocol)
+        assert table.loc["bow", "f@0.5"] == 100 and np.isnan(summary["f_map@0.5"]).all()
+        assert table.loc["mean", ["f@0.2", "v@0.5"]].isna().all()
+        assert "scored of run, and so is the mean" in why_nan(table)
 
 
 def test_unreadable_videos_are_borne_with_up_to_a_number_counted_and_named(setup_1):

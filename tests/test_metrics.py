@@ -132,6 +132,9 @@ def test_tables_by_hand(setup_1):
     assert score_table(summarise(records, strict=True)).loc["mean", "f@0.5"] == 50
     with pytest.raises(ValueError, match="choose"):
         score_table(summarise(records), at=(0.33,))
+    scores = summarise(records, n_classes=4)  # of the fourth class there is no video
+    shown = score_table(scores).loc[["mean", 3], "f@0.2":]
+    assert shown.isna().all(axis=None) and np.isnan(scores.f_map).all()
     truth = pd.concat([tracks("duel", 0, [L, R], range(12)), tracks("solo", 1, [A], range(12))])
     table = act_table(truth.assign(score=0.9).query("tube == 0"), truth)
     assert table.shape == (3, 8) and (table.loc["mean"] == 75).all()

@@ -3,6 +3,8 @@ from PIL import Image
 from pathlib import Path
 from torch import nn
 from types import SimpleNamespace
+from unittest import mock
+from urllib.error import URLError
 from vad_ssl.actors import draw_video
 from vad_ssl.checkpoint import save_weights
 from vad_ssl.detector import Detection
@@ -124,13 +126,25 @@ def test_a_head_finds_its_encoder_again():
         torch.testing.assert_close(again(clip).logits, whole(clip).logits, atol=5e-3, rtol=0)
 
 
+def test_without_a_connection_the_message_is_about_the_encoder_and_not_about_the_file():
+    path = Path(tempfile.mkdtemp()) / "head.safetensors"
+    about = dict(detector="i3d", learns="none", width=8, classes=["a"], encoder="kinetics")
+    save_weights(path, nn.Linear(2, 2), about)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VAD_SSL_CACHE", tempfile.mkdtemp())
+        patch.setattr("vad_ssl.i3d._fetch_tree", mock.Mock(side_effect=URLError("no network")))
+        with pytest.raises(RuntimeError, match="no network.*Run `vad-ssl weights kinetics` once"):
+            load_detector(path)
+
+
 def test_four_of_five_foreign_videos_are_refused_and_a_sentence_says_so():
-    below = unsure_below(np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6]))
-    assert below == 0.5
-    assert doubt(0.49, {"unsure": {"below": below}}).startswith(
-        "probably none of them: the best score, 0.49"
+    others = np.array([0.1, 0.2, 0.3, 0.4, 0.5])
+    below = unsure_below(others)
+    assert (others < below).mean() == 0.8 and below == pytest.approx(0.42)
+    assert doubt(0.41, {"unsure": {"below": below}}).startswith(
+        "probably none of them: the best score, 0.41"
     )
-    assert doubt(0.5, {"unsure": {"below": below}}) == doubt(0.1, {}) == ""
+    assert doubt(0.43, {"unsure": {"below": below}}) == doubt(0.1, {}) == ""
 
 
 def test_blocks_do_not_change_the_answer(setup_1):
@@ -185,6 +199,25 @@ def test_a_video_is_read_in_order_whole_and_the_overlay_of_a_large_one_is_half_a
         shown = list(_overlay_frames(film, torch.ones(3, 27, 30), seen, masks))
         assert [frame.shape for frame in shown] == [(540, 600, 3)] * 3
         assert [Image.open(path).size for path in sorted(masks.iterdir())] == [(1200, 1080)] * 3
+
+
+def test_every_image_of_a_folder_is_opened_once_and_a_hole_or_an_odd_size_is_refused(setup_1):
+    video_frames = setup_1.video_frames
+    with tempfile.TemporaryDirectory() as home:
+        for k, frame in enumerate(video_frames[:5]):
+            Image.fromarray(frame).save(Path(home) / f"{k}.png")
+        opened, listed = (mock.Mock(side_effect=f) for f in (Image.open, Path.iterdir))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Image, "open", opened)
+            patch.setattr(Path, "iterdir", lambda folder: listed(folder))
+            np.testing.assert_array_equal(np.stack(list(in_order(home))), video_frames[:5])
+        assert (opened.call_count, listed.call_count) == (5, 1)
+        Image.fromarray(frame[:9]).save(Path(home) / "4.png")
+        with pytest.raises(VideoError, match="frames vary in size. Extract"):
+            list(in_order(home))
+        (Path(home) / "2.png").unlink()
+        with pytest.raises(VideoError, match="frame 2 is missing"):
+            list(in_order(home))
 
 
 def test_predict_writes_everything_it_promises(setup_1):

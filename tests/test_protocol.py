@@ -145,6 +145,10 @@ def test_a_class_without_videos_is_nan_and_says_so():
     with pytest.warns(UserWarning):
         s = capsule_protocol([np.ones((2, 3, 3))], [np.zeros((2, 3, 3))], [0])
     assert s.videos.tolist() == [0]  # nothing annotated, nothing scored
+    nothing = [np.zeros((1, 2, 2))], [np.zeros((1, 2, 2))], [0], [np.ones((1, 2))]
+    with pytest.warns(UserWarning, match=r"class \[0, 1\]"):
+        s = capsule_protocol(*nothing, strict=True)
+    assert s.videos.tolist() == [0, 0] and np.isnan(s.f_map).all() and np.isnan(s.accuracy)
 
 
 def test_wrong_input_names_the_cure():

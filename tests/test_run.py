@@ -26,6 +26,7 @@ from vad_ssl.train import steps_of
 from vad_ssl.vos_scores import OBJECTS
 import contextlib
 import io
+import json
 import os
 import pandas as pd
 import pytest
@@ -40,6 +41,7 @@ from vad_ssl.run import (
     _fresh,
     _load_encoder,
     about_of,
+    commit,
     do,
     package_run,
     parts_of,
@@ -90,6 +92,24 @@ def test_a_checkpoint_says_how_its_capsules_are_routed():
     assert plain.em == {"tau": 1.0, "relative": False}
 
 
+def test_the_commit_of_a_repository_in_which_the_package_is_only_installed_is_not_ours():
+    if not shutil.which("git"):
+        pytest.skip("there is no git")
+    home = Path(tempfile.mkdtemp())
+    (home / "__init__.py").touch()
+    git = "git -c user.name=me -c user.email=me@here".split()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vad_ssl.__file__", str(home / "__init__.py"))
+        for words in ("init -q", "commit -q --allow-empty -m theirs"):
+            subprocess.run([*git, *words.split()], cwd=home, check=True)
+        assert commit() == ""
+        for words in ("add __init__.py", "commit -q -m ours"):
+            subprocess.run([*git, *words.split()], cwd=home, check=True)
+        assert len(commit()) >= 7 and commit().isalnum()
+        (home / "__init__.py").write_text("changed")
+        assert commit().endswith("+")
+
+
 def test_only_a_scored_run_on_fixed_features_can_be_packaged():
     folder = Path(tempfile.mkdtemp())
     with pytest.raises(ValueError, match="holds no scored run"):
@@ -101,9 +121,23 @@ def test_only_a_scored_run_on_fixed_features_can_be_packaged():
         package_run(folder, folder / "head.safetensors")
 
 
+def test_a_packaged_run_tells_its_newest_scores_and_no_place_on_a_disk():
+    folder = Path(tempfile.mkdtemp())
+    places = dict(root="/me/videos", csv="/me/boxes.csv", manifest="/me/list.csv", extra="/me/more")
+    about = about_of(vary(Run(), architecture="i3d", learns="none", width=4, **places), ["a", "b"])
+    save_weights(folder / "model.safetensors", DETECTION.network(about), about)
+    for when, key in enumerate(("b", "c", "a"), 1):
+        (folder / f"row-{key}.json").write_text(json.dumps({"key": key}))
+        os.utime(folder / f"row-{key}.json", (when, when))
+    package_run(folder, folder / "head.safetensors")
+    said = load_weights(folder / "head.safetensors")[1]
+    assert said["scores"] == {"key": "a"} and "/me" not in json.dumps(said)
+
+
 def test_the_packaged_detector_is_a_small_head_that_tells_its_scores_and_not_where_its_videos_lay():
     weights, about = load_weights(PACKAGED)
-    assert PACKAGED.stat().st_size < 4e6 and about["run"]["data"]["root"] == ""
+    assert PACKAGED.stat().st_size < 4e6
+    assert not any(about["run"]["data"][place] for place in ("root", "csv", "manifest", "extra"))
     assert not any(name.startswith("encoder") for name in weights)
     print(card(about))
 

@@ -47,24 +47,24 @@ def test_an_item_depends_on_seed_epoch_and_index_alone_and_begins_where_the_obje
 
 
 def test_an_animated_object_is_where_its_mask_says_and_nothing_else_changes():
-    given = {"clip": torch.rand(2, 3, 4, 8, 12), "first": torch.zeros(2, 1, 8, 12)}
+    given = {"clip": torch.rand(3, 3, 4, 8, 12), "first": torch.zeros(3, 1, 8, 12)}
     given["first"][:, :, 2:5, 3:7] = 1
     made = animate(given, 0.0, 0.0)
     all_masks = torch.cat([made["first"][:, :, None], made["mask"]], 2)
     assert (all_masks == given["first"][:, :, None]).all()
-    for k in (0, 1):
+    for k in range(3):
         on = given["first"][k, 0] > 0
         for frame in range(4):
             torch.testing.assert_close(
                 made["clip"][k, :, frame][:, on], given["clip"][k, :, 0][:, on], atol=1e-5, rtol=0
             )
             assert torch.equal(
-                made["clip"][k, :, frame][:, ~on], given["clip"][1 - k, :, frame][:, ~on]
+                made["clip"][k, :, frame][:, ~on], given["clip"][k - 1, :, frame][:, ~on]
             )
     torch.manual_seed(0)
     moving = animate(given, 0.25, 0.0)
     torch.manual_seed(0)
-    share = 0.25 * (2 * torch.rand(2, 1, 2) - 1)[0, 0]
+    share = 0.25 * (2 * torch.rand(3, 1, 2) - 1)[0, 0]
     step = share * torch.tensor([12, 8])  # pixels right and down in a frame
 
 
@@ -77,3 +77,5 @@ def test_an_animated_object_is_where_its_mask_says_and_nothing_else_changes():
     assert (moved - step).abs().max() < 0.6
     nothing = animate(given | {"first": given["first"] * 0})
     assert nothing["mask"].sum() == 0  # nothing marked, nothing moved
+    with pytest.raises(ValueError, match="animated: needs two clips.*raise batch_unlabelled"):
+        animate({name: x[:1] for name, x in given.items()})

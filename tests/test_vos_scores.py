@@ -203,3 +203,12 @@ def test_a_detector_is_not_taken_for_a_segmentation_network():
     save_weights(path, nn.Linear(2, 2), {"detector": "small", "width": 8, "classes": ["a"]})
     with pytest.raises(ValueError, match="detector takes no --mask"):
         load_vos(path)
+
+
+def test_a_checkpoint_that_does_not_fit_what_it_says_is_refused_in_one_line():
+    path = Path(tempfile.mkdtemp()) / "wrong.safetensors"
+    for width in ({"width": 8}, {"width": "wide"}, {}):
+        save_weights(path, small_vos(4), {"task": "vos", "detector": "small", **width})
+        with pytest.raises(ValueError, match="wrong.safetensors: does not describe") as caught:
+            load_vos(path)
+        assert "\n" not in str(caught.value)

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from .files import TableError, box_iou, mask_box, write_csv
+from .files import TableError, box_iou, brief, mask_box, write_csv
 from .records import Video
 
 # %% ../nbs/42_ap.ipynb #82cb560a
@@ -346,17 +346,23 @@ def _numbers(label: pd.Series, names: list | None, path) -> pd.Series:
     return label.map(known).astype(int)
 
 
+_EMPTY = ["", "NA", "N/A", "NaN", "nan", "null", "None"]  # cells that hold no number
+
+
 def read_table(
     path: str | Path,  # .csv with the columns video, label, tube, frame, score, x1, y1, x2, y2
     names: list[str] = None,  # class names, where `label` holds those instead of numbers
     scored: bool = True,  # does it need a score?
 ) -> pd.DataFrame:
     "Load and check a table of detections."
+    text = {"video": str, "label": str}
+    empty = dict.fromkeys(COLUMNS, _EMPTY) | dict.fromkeys(text, [""])  # a video may be called NA
     try:
-        table = pd.read_csv(path, dtype={"video": str, "label": str})
+        table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=empty)
     except (OSError, ValueError) as e:
         want = ",".join(COLUMNS)
-        raise TableError(f"{path}: cannot be read as CSV ({e}). Give a table {want}.") from e
+        why = brief(str(e).strip(), 200)
+        raise TableError(f"{path}: cannot be read as CSV ({why}). Give a table {want}.") from e
     _check(table, ("tube", "score") if scored else ("tube",), path)
     wide, high = table.x2 >= table.x1, table.y2 >= table.y1
     flat = ~(wide & high)

@@ -59,7 +59,9 @@ def load_weights(
     "Read weights and what they belong to; raises ValueError in one line if there are none."
     try:
         with safe_open(path, framework="pt") as f:
-            about = json.loads((f.metadata() or {}).get("about", "{}"))
+            about = json.loads((f.metadata() or {}).get("about", "null"))
+            if not isinstance(about, dict):
+                raise ValueError("it does not say what it is")
             return {name: f.get_tensor(name) for name in f.keys()}, about
     except FileNotFoundError:
         raise ValueError(

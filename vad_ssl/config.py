@@ -12,6 +12,7 @@ import difflib
 import hashlib
 import json
 import math
+import numbers
 import types
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
@@ -62,27 +63,31 @@ _Share = Annotated[float, Range(0)]
 
 # %% ../nbs/80_config.ipynb #b8f8ac04
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+_NUMBERS = {int: numbers.Integral, float: numbers.Real}  # what may be given for them
 
 
-def _check(name: str, value, hint):
+def _check(name: str, value, hint):  # the value; a number in the type of its field
     "Refuse a value that does not fit the type of its field."
     kind, *limits = get_args(hint) if get_origin(hint) is Annotated else (hint,)
     if isinstance(kind, types.UnionType):  # a number, or None
         if value is None:
-            return
+            return None
         kind = get_args(kind)[0]
+    if kind in _NUMBERS and isinstance(value, _NUMBERS[kind]) and type(value) is not bool:
+        value = kind(value)  # 30, 30.0 and those of numpy are one number
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
             raise ValueError(f"{name}={value!r}: choose {' or '.join(map(repr, get_args(kind)))}")
     elif get_origin(kind) is tuple:
-        numbers = isinstance(value, (tuple, list)) and [type(x) is int and x > 0 for x in value]
-        if not numbers or len(numbers) != len(get_args(kind)) or not all(numbers):
+        whole = isinstance(value, (tuple, list)) and [type(x) is int and x > 0 for x in value]
+        if not whole or len(whole) != len(get_args(kind)) or not all(whole):
             raise ValueError(f"{name}={value!r}: give {len(get_args(kind))} whole numbers above 0")
-    elif kind in _KINDS and not (type(value) is kind or kind is float and type(value) is int):
+    elif kind in _KINDS and type(value) is not kind:
         raise ValueError(f"{name}={value!r}: give {_KINDS[kind]}")
     for limit in limits:
         if isinstance(limit, Range) and not limit.admits(value):
             raise ValueError(f"{name}={value}: give {limit}")
+    return value
 
 
 def record(cls):  # a class with annotated fields
@@ -91,7 +96,8 @@ def record(cls):  # a class with annotated fields
     def check(self):
         hints = get_type_hints(cls, include_extras=True)
         for f in fields(self):
-            _check(f.name, getattr(self, f.name), hints[f.name])
+            value = _check(f.name, getattr(self, f.name), hints[f.name])
+            object.__setattr__(self, f.name, value)
 
     cls.__post_init__ = check
     return dataclass(frozen=True)(cls)
@@ -150,7 +156,7 @@ class Network:
     architecture: Literal["small", "i3d", "paper"] = "small"
     # of the encoder before training; kinetics: I3D's, drawn: the small one's; empty: random
     weights: Literal["", "kinetics", "drawn"] = ""
-    # convolutions of the encoder that are trained; late: Mixed_4; only i3d may fix any
+    # convolutions of the encoder that are trained; late: Mixed_4 and 5; only i3d may fix any
     learns: Literal["all", "late", "none"] = "all"
     width: _Count = 16  # channels of the small network, or of i3d's decoder
     routing: Literal[tuple(ROUTINGS)] = "em"  # of the class capsules

@@ -30,7 +30,7 @@ def score_table(
     names: list[str] = None,  # class names; by default numbers
     at: tuple = (0.2, 0.5),  # thresholds to show
 ) -> pd.DataFrame:  # a row a class and a row `mean`; scores in percent
-    "f-AP and v-AP of every class; the row `mean` leaves out classes without videos."
+    "f-AP and v-AP of every class; the mean is NaN if a class has no videos."
     close = np.isclose(scores.thresholds, np.c_[list(at)])
     if not close.any(1).all():
         raise ValueError(f"choose `at` from {scores.thresholds.tolist()}")
@@ -40,7 +40,8 @@ def score_table(
             table[f"{letter}@{t}"] = 100 * rates[:, k]
     table.index = pd.Index(names or range(len(table)), name="class")
     counts = ["frames", "videos"]
-    mean = pd.DataFrame({**table.mean(), **table[counts].sum()}, index=["mean"])
+    means = table.mean(skipna=False)  # as `Scores.f_map`
+    mean = pd.DataFrame({**means, **table[counts].sum()}, index=["mean"])
     return pd.concat([table, mean]).astype(dict.fromkeys(counts, int))
 
 

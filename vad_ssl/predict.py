@@ -28,7 +28,7 @@ from .detector import Detection, Detector, paper_detector, small_detector
 from .files import VideoError, mask_box, write_csv
 from .i3d import kinetics_weights
 from .i3d_detector import i3d_detector
-from .video import decode, eval_clips, probe, read_frames, write_video
+from .video import decode, eval_clips, numbered, probe, read_image, write_video
 from .window import Window, window
 
 # %% ../nbs/45_predict.ipynb #4ec3612b
@@ -102,10 +102,11 @@ def load_detector(
     weights, about = load_weights(path)
     if about.get("task") == "vos":
         raise ValueError(f"{path}: follows objects, see `vad-ssl predict --mask`; give a detector")
+    fixed = kinetics_weights() if about.get("encoder") == "kinetics" else None
     try:
         model = build(about)
-        if about.get("encoder") == "kinetics":  # the file holds a head alone
-            model.encoder.i3d.take(kinetics_weights())
+        if fixed:  # the file holds a head alone
+            model.encoder.i3d.take(fixed)
             weights = {**model.state_dict(), **weights}
         model.load_state_dict(weights)
     except (KeyError, TypeError, RuntimeError) as error:
@@ -181,11 +182,22 @@ def unsure_below(
 def in_order(
     path: Path,  # any video file, or a folder of frames
 ) -> Iterator[np.ndarray]:  # (h, w, 3) uint8
-    "All frames of a video, read once."
-    film = Path(path)
-    if film.is_file():
-        return decode(path)
-    return (read_frames(path, [k])[0] for k in range(probe(path).frames))
+    "All frames of a video, one after the other; each is read once."
+    return _images(Path(path)) if Path(path).is_dir() else decode(path)
+
+
+def _images(folder: Path) -> Iterator[np.ndarray]:
+    "Extracted frames, as `read_frames` gives them; VideoError where one is missing or odd."
+    shape = None
+    for k, file in enumerate(numbered(folder)):
+        if file is None:
+            why = f"frame {k} is missing, see the numbers in the names"
+            raise VideoError(f"{folder}: {why}. Extract again.")
+        image = read_image(file)
+        shape = shape or image.shape
+        if image.shape != shape:
+            raise VideoError(f"{folder}: frames vary in size. Extract them again.")
+        yield image
 
 
 def ahead(items: Iterator) -> Iterator:

@@ -136,7 +136,7 @@ def summarise(
     if not table.label.between(0, n_classes - 1).all():
         raise ValueError(f"labels {sorted(set(table.label))} do not fit n_classes={n_classes}")
     known = len(table) > 0 and (table.predicted >= 0).all()
-    if strict and not known:
+    if strict and len(table) and not known:
         raise ValueError("the strict protocol needs predicted classes: pass clip_scores")
     if weights is None:
         weights = np.ones(len(table))

@@ -245,6 +245,8 @@ def commit() -> str:
         return subprocess.run(["git", *words], cwd=here, capture_output=True, text=True).stdout
 
     try:
+        if not git("ls-files", Path(vad_ssl.__file__).name):
+            return ""  # installed inside somebody else's repository
         changed = git("status", "--short", "-uno", "--", "*.py")
         return git("rev-parse", "--short", "HEAD").strip() + ("+" if changed else "")
     except OSError:
@@ -336,14 +338,14 @@ def package_run(
     others: list = (),  # records of videos of other actions
 ):
     "Write the head of a run; ValueError if it is not scored."
-    rows = sorted(folder.glob("row-*.json"))
+    rows = sorted(folder.glob("row-*.json"), key=lambda row: row.stat().st_mtime_ns)
     if not rows:
         raise ValueError(f"{folder}: holds no scored run; `vad-ssl study real` makes some")
     model, about = load_detector(folder / "model.safetensors")
     if others:
         known = parts_of(read_config(folder / "config.yaml")).test
         about["unsure"] = _unsure(model, about, others, known)
-    about["run"]["data"]["root"] = ""
+    about["run"]["data"] |= dict.fromkeys(("root", "csv", "manifest", "extra"), "")
     save_head(out, model, about | {"scores": json.loads(rows[-1].read_text())})
 
 # %% ../nbs/81_run.ipynb #843ca61d

@@ -120,8 +120,11 @@ def animate(
     speed: float = 0.1,  # largest step from frame to frame, as a share of the picture's sides
     growth: float = 0.06,  # largest growth or shrinkage from frame to frame
 ) -> dict:  # clip (b, 3, t, h, w), first (b, 1, h, w), mask (b, 1, t - 1, h, w)
-    "Each clip's object glides over the next clip of the batch; after Khoreva et al. (2017)."
+    "Each clip's object glides over the previous clip of the batch; after Khoreva et al. (2017)."
     b, _, t, h, w = batch["clip"].shape
+    if b < 2:
+        cure = "raise batch_unlabelled (supervised: batch_labelled), or leave animated at 0"
+        raise ValueError(f"animated: needs two clips or more at a time; {cure}")
     time = torch.arange(t).to(batch["clip"])
     move = speed * (2 * torch.rand(b, 1, 2) - 1).to(time)
     grow = growth * (2 * torch.rand(b, 1) - 1).to(time)

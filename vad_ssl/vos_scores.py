@@ -201,8 +201,14 @@ def load_vos(
         raise ValueError(
             f"{path}: not a checkpoint of object segmentation; a detector takes no --mask"
         )
-    model = _network(about)
-    model.load_state_dict(weights)
+    try:
+        model = _network(about)
+        model.load_state_dict(weights)
+    except (KeyError, TypeError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"{path}: does not describe a network of this version ({reason}); train it again"
+        ) from None
     return model.to(device).eval(), about
 
 # %% ../nbs/74_vos_scores.ipynb #6129b797
