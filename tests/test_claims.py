@@ -514,6 +514,16 @@ def setup_13(setup_5, setup_12):
             (None, ("drawn/goal-drawn", "own answer, dice alone, weight 3", "supervised"), None),
         ),
         (
+            "*not in the paper:* a mean teacher gains more by Dice alone",
+            "more",
+            (None, ("drawn/teachers-drawn", "dice", "mean teacher"), None),
+        ),
+        (
+            "*its successor:* a stable mean teacher gains over a mean teacher",
+            "more",
+            (None, ("drawn/teachers-drawn", "both", "mean teacher"), None),
+        ),
+        (
             "*not in the paper:* a mean teacher gains over the method",
             "more",
             in_all("mean teacher", "ours", "comparison", ("mean teacher", "V, cyclic")),
