@@ -9,7 +9,20 @@ import safetensors.torch
 import tempfile
 import torch
 
-from vad_ssl.checkpoint import checkpoints, load_checkpoint, load_weights, save_checkpoint, save_weights
+from vad_ssl.checkpoint import (
+    checkpoints,
+    describing,
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+    save_weights,
+)
+
+
+def test_what_a_file_cannot_build_is_one_line_that_names_it():
+    with pytest.raises(ValueError, match="^old.safetensors: does not describe a net of this version"):
+        with describing("old.safetensors", "a net"):
+            nn.Linear(2, 3).load_state_dict(nn.Linear(3, 3).state_dict())
 
 
 def test_weights_come_back_as_they_went():

@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 
 import vad_ssl
 from .ap import BOX, mask_tubes, write_table
-from .checkpoint import load_weights, save_weights
+from .checkpoint import describing, load_weights, save_weights
 from .detector import Detection, Detector, paper_detector, small_detector
 from .files import VideoError, mask_box, write_csv
 from .i3d import kinetics_weights
@@ -103,17 +103,12 @@ def load_detector(
     if about.get("task") == "vos":
         raise ValueError(f"{path}: follows objects, see `vad-ssl predict --mask`; give a detector")
     fixed = kinetics_weights() if about.get("encoder") == "kinetics" else None
-    try:
+    with describing(path, "a detector"):
         model = build(about)
         if fixed:  # the file holds a head alone
             model.encoder.i3d.take(fixed)
             weights = {**model.state_dict(), **weights}
         model.load_state_dict(weights)
-    except (KeyError, TypeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(
-            f"{path}: does not describe a detector of this version ({reason}); train it again"
-        ) from None
     return model.to(device).eval(), about
 
 # %% ../nbs/45_predict.ipynb #29edb4c8

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from .checkpoint import load_weights
+from .checkpoint import describing, load_weights
 from .data import youtube_vos
 from .jf import boundary_f, jaccard, seen_unseen
 from .objects import objects, save_ids
@@ -201,14 +201,9 @@ def load_vos(
         raise ValueError(
             f"{path}: not a checkpoint of object segmentation; a detector takes no --mask"
         )
-    try:
+    with describing(path, "a network"):
         model = _network(about)
         model.load_state_dict(weights)
-    except (KeyError, TypeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(
-            f"{path}: does not describe a network of this version ({reason}); train it again"
-        ) from None
     return model.to(device).eval(), about
 
 # %% ../nbs/74_vos_scores.ipynb #6129b797
