@@ -484,7 +484,7 @@ STUDIES |= {
                 "agreement": {**_OVERLAP, "naming": "agreement"},
             },
             "naming_weight",
-            {"agreement": (3.0, 10.0, 30.0)},
+            {"agreement": (3.0, 10.0, 30.0, 100.0)},
             (0.1, 0.3, 1.0),
         ),
         base=PRESETS["pretrained"],
