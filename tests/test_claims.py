@@ -114,6 +114,11 @@ def setup_4():
 
 @pytest.fixture
 def setup_5():
+    def near(x, low, high=None):
+        "Is it what the sentence says, in whole percent?"
+        return low - 0.5 <= x <= (low if high is None else high) + 0.5
+
+
     def claim(where, sentence, numbers, checks):
         "A row of the page."
         status = "holds" if all(checks) else "in part" if any(checks) else "does not"
@@ -130,7 +135,7 @@ def setup_5():
         lines = [rows[0], dict.fromkeys(rows[0], "---"), *rows]
         lines[0] = dict(zip(rows[0], rows[0]))
         return Markdown("\n".join(f"| {' | '.join(line.values())} |" for line in lines))
-    return SimpleNamespace(claim=claim, page=page)
+    return SimpleNamespace(near=near, claim=claim, page=page)
 
 
 def test_a_verdict_is_counted(setup_1, setup_4, setup_5):
@@ -173,6 +178,7 @@ def setup_7(setup_1, setup_4, setup_5):
     UCF = setup_1.UCF
     JHMDB = setup_1.JHMDB
     gap = setup_4.gap
+    near = setup_5.near
     claim = setup_5.claim
     boost = gap(UCF, "CC", "supervised", "f50", "v50")
     more = gap(UCF, "LC", "CC") + gap(JHMDB, "LC", "CC")
@@ -208,13 +214,13 @@ def setup_7(setup_1, setup_4, setup_5):
             "4.1",
             "[JHMDB] a boost of approximately 1-2% for both classification and localization",
             f"CC {small[0]}, LC {small[1]}",
-            [0.5 <= x < 2.5 for gains in small for x in gains],
+            [near(x, 1, 2) for gains in small for x in gains],
         ),
         claim(
             "4.1",
             "we used 30% of the dataset as a labeled subset, ... 189 labeled samples and 471 unlabeled",
             f"189 of 660 are {189 / 660:.1%}",
-            [round(100 * 189 / 660) == 30],
+            [near(100 * 189 / 660, 30)],
         ),
     ]
     return SimpleNamespace(boost=boost, more=more, together=together, beside=beside, small=small, PARTS=PARTS)
@@ -226,6 +232,7 @@ def setup_8(setup_1, setup_3, setup_4, setup_5):
     JHMDB = setup_1.JHMDB
     MASKS = setup_3.MASKS
     gap = setup_4.gap
+    near = setup_5.near
     claim = setup_5.claim
     plain = pd.Series(
         [UCF.loc["LC", "f50"], UCF.loc["LC", "v50"], JHMDB.loc["LC", "f50"], JHMDB.loc["LC", "v50"]],
@@ -241,7 +248,7 @@ def setup_8(setup_1, setup_3, setup_4, setup_5):
         "1% for f-mAP and 2% for v-mAP",
             f"{over_l2['V, cyclic + L2']}",
             [over_l2["V, cyclic + L2"][:2] == [0.1, 0.3]]
-            + [abs(x - y) < 0.5 for x, y in zip(over_l2["V, cyclic + L2"][2:], (1, 2))],
+            + [near(x, y) for x, y in zip(over_l2["V, cyclic + L2"][2:], (1, 2))],
         ),
         claim(
             "4.1, 5",
@@ -259,13 +266,13 @@ def setup_8(setup_1, setup_3, setup_4, setup_5):
             "5",
             "Incorporating non-attentive L2 loss, ... a good increment of roughly 1% for both datasets",
             f"{with_l2}",
-            [abs(x - 1) <= 0.5 for x in with_l2],
+            [near(x, 1) for x in with_l2],
         ),
         claim(
             "5",
             "cyclic variance alongwith non-attentive L2 we got an additional boost of 1%",
             f"{both}",
-            [abs(x - 1) < 0.5 for x in both],
+            [near(x, 1) for x in both],
         ),
     ]
     return SimpleNamespace(plain=plain, over_l2=over_l2, ring=ring, with_l2=with_l2, both=both, MASK=MASK)
@@ -275,9 +282,10 @@ def setup_8(setup_1, setup_3, setup_4, setup_5):
 def setup_9(setup_2, setup_4, setup_5):
     SEMI = setup_2.SEMI
     gap = setup_4.gap
+    near = setup_5.near
     claim = setup_5.claim
     pseudo = gap(SEMI, "theirs", "pseudo-label", "v50", "JHMDB v50")
-    cossd = gap(SEMI, "theirs", "Co-SSD", "f50", "v50", "JHMDB f50", "JHMDB v50")
+    cossd = gap(SEMI, "theirs", "Co-SSD", "v50", "JHMDB v50")
     second = gap(SEMI, "Co-SSD", "pseudo-label", "f50", "v50", "JHMDB f50", "JHMDB v50")
     lowest = SEMI.idxmin().eq("MixMatch").tolist()
     OTHERS = [
@@ -291,7 +299,7 @@ def setup_9(setup_2, setup_4, setup_5):
             "4.2",
             "Compared to pseudo-label at v-mAP@0.5, ... 5-6% on UCF101-24 and 7-8% on JHMDB-21",
             f"{pseudo}",
-            [5 <= pseudo[0] <= 6, 7 <= pseudo[1] <= 8],
+            [near(pseudo[0], 5, 6), near(pseudo[1], 7, 8)],
         ),
         claim(
             "4.2",
@@ -301,9 +309,9 @@ def setup_9(setup_2, setup_4, setup_5):
         ),
         claim(
             "4.2",
-            "we beat that approach [Co-SSD] with a margin of 4-5% for both the datasets",
+            "[v-mAP@0.5] we beat that approach [Co-SSD] with a margin of 4-5% for both the datasets",
             f"{cossd}",
-            [4 <= x <= 5 for x in cossd],
+            [near(x, 4, 5) for x in cossd],
         ),
     ]
     return SimpleNamespace(pseudo=pseudo, cossd=cossd, second=second, lowest=lowest, OTHERS=OTHERS)
@@ -343,9 +351,10 @@ def setup_10(setup_2, setup_5, setup_6):
         ),
         claim(
             "4.2",
-            "We beat the best-reported scores on UCF101-24 by a margin of more than 35% [weakly]",
+            "[weakly] We beat the best-reported scores on UCF101-24 by a margin of more than 35% "
+        "approximately",
             f"v at 0.2 and 0.5: {over_weak}",
-            [x > 35 for x in over_weak],
+            [x >= 35 - 0.5 for x in over_weak],
         ),
         claim(
             "1",
@@ -369,6 +378,7 @@ def setup_11(setup_3, setup_4, setup_5):
     TRIMMED = setup_3.TRIMMED
     VOS = setup_3.VOS
     gap = setup_4.gap
+    near = setup_5.near
     claim = setup_5.claim
     drop = gap(TRIMMED, "untrimmed", "trimmed")
     average = ["average"]
@@ -399,7 +409,7 @@ def setup_11(setup_3, setup_4, setup_5):
             "6.1, Table 5",
             "we see an overall improvement of 30% over the supervised baseline",
             f"{gain10} points, {gain10 / VOS['10%']:.0%} of the baseline",
-            [round(gain10) == 30 or round(100 * gain10 / VOS["10%"]) == 30],
+            [near(gain10, 30) or near(100 * gain10 / VOS["10%"], 30)],
         ),
     ]
     return SimpleNamespace(drop=drop, average=average, gain10=gain10, unchecked=unchecked, DATA=DATA)
@@ -567,7 +577,6 @@ def test_these_claims_do_not_hold_by_the_tables_and_the_central_one_does(setup_2
         "v-mAP@0.2 and 0.5 outperform all",
         "improvement of 30%",
         "apart from [51]",
-        "5-6%",
         "189 lab",
     )
     assert [sum(words in text for text in texts) for words in wrong] == [1] * len(texts)

@@ -251,7 +251,13 @@ def test_objects_are_drawn_scored_and_followed_and_the_wrong_checkpoint_is_named
     assert attempt("data", "vos", "--out", home / "vos", "--train", "2", "--test", "1")[0] == 0
     film = sorted((home / "vos" / "valid" / "JPEGImages").iterdir())[0]
     mask = home / "vos" / "valid" / "Annotations" / film.name / "00000.png"
-    about = {"task": "vos", "network": "small", "width": 4, "size": [36, 48], "classes": [0, 1]}
+    about = {
+        "task": "vos",
+        "network": "small",
+        "width": 4,
+        "size": [36, 48],
+        "classes": ["bat", "ball"],
+    }
     save_weights(home / "vos.safetensors", small_vos(4), about)
     save_weights(home / "old.safetensors", nn.Linear(1, 1), {"detector": "small", "classes": ["a"]})
 

@@ -1,4 +1,5 @@
 "Generated from nbs/65_detection.ipynb: change the notebook, then `make export`."
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from vad_ssl.actors import actors
@@ -33,6 +34,7 @@ def test_fewer_unlabelled_videos_and_further_ones(setup_1):
     assert len(few) == 2 * len(lab) < len(everything)
     assert {v.name for v in few} < {v.name for v in everything}
     assert len({v.name.split("/")[0] for v in few}) > 3  # drawn from all classes
+    assert len(parts(unlabelled=0.01)[1]) == 1  # never none
     _, more, _ = parts(extra=str(root))
     assert len(more) > len(everything) and all(v.label < 0 and not v.tubes for v in more)
 
@@ -87,6 +89,11 @@ def test_some_actions_as_many_test_videos_of_each_class_and_settings_are_chosen_
     assert {(v.action, v.label) for v in few} == {("Kick", 0), ("Walk", 1)} and only(train, "") is train
     assert all(tube.label == v.label for v in few for tube in v.tubes)
     assert [v.label for v in only(train, "Walk, Kick, Walk")] == [v.label for v in few]
+    walk, kick = (next(v for v in train if v.action == name) for name in ("Walk", "Kick"))
+    mixed = replace(walk, tubes=(*walk.tubes[:1], *kick.tubes[:1]))
+    for names, labels in (("Walk", [0]), ("Walk, Kick", [1, 0])):  # each its own, none of others
+        found = next(v for v in only([*train, mixed], names)[::-1] if v.name == walk.name)
+        assert [t.label for t in found.tubes] == labels and found.label == labels[0]
     with pytest.raises(ValueError, match="actions=Wolk: the data set knows .*Walk"):
         only(train, "Walk,Wolk")
     with pytest.raises(ValueError, match="actions=Walk: .*no class names: do its annotations"):

@@ -1,4 +1,5 @@
 "Generated from nbs/64_released.ipynb: change the notebook, then `make export`."
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from vad_ssl import capsule
@@ -476,8 +477,13 @@ def setup_7(setup_2):
         return lambda a, b: loss(a.sigmoid(), b.sigmoid())
 
 
-    def eq3(a, b):
-        return coherence.coherence_loss(a, b, 0.5)
+    def eq3(a, b, w=0.5):
+        return coherence.coherence_loss(a, b, w)
+
+
+    def mask_of_logits(a, b, w=0.5):
+        "Eq. 3 with this mask, its error between probabilities."
+        return ((w * variance_mask(a, b) + 1 - w) * (a.sigmoid() - b.sigmoid()) ** 2).mean()
 
 
     def eq5(mask):
@@ -497,6 +503,8 @@ def setup_7(setup_2):
     plain = consistency.l2_consistency
     quirks = {
         "Eq. 2: error of logits": (plain, on_probs(plain)),
+        "Eq. 3: mask of logits": (mask_of_logits, on_probs(eq3)),
+        "Eq. 3: the same, w = 1": (partial(mask_of_logits, w=1.0), on_probs(partial(eq3, w=1.0))),
         "Eq. 3: error and mask of logits": (eq3, on_probs(eq3)),
         "Eq. 3: masked part doubled": (released_eq3, eq3),
         "Eq. 5: signed mask": (eq5(by_sign[:, None]), eq5(jerk)),
@@ -505,13 +513,15 @@ def setup_7(setup_2):
         "Eq. 5: both, against plain L2": (released_eq5, plain),
     }
     table = {name: change(*pair) for name, pair in quirks.items()}
-    return SimpleNamespace(view1=view1, view2=view2, slope=slope, change=change, on_probs=on_probs, eq3=eq3, eq5=eq5, released_eq3=released_eq3, released_eq5=released_eq5, jerk=jerk, by_sign=by_sign, plain=plain, quirks=quirks, table=table)
+    return SimpleNamespace(view1=view1, view2=view2, slope=slope, change=change, on_probs=on_probs, eq3=eq3, mask_of_logits=mask_of_logits, eq5=eq5, released_eq3=released_eq3, released_eq5=released_eq5, jerk=jerk, by_sign=by_sign, plain=plain, quirks=quirks, table=table)
 
 
-def test_doubling_is_harmless_and_logits_and_sign_are_not(setup_7):
+def test_doubling_and_the_mask_of_logits_are_harmless_and_their_error_and_the_sign_are_not(setup_7):
     table = setup_7.table
     cosine = {name: c for name, (_, c) in table.items()}
     assert cosine["Eq. 3: masked part doubled"] > 0.98
+    assert cosine["Eq. 3: mask of logits"] > 0.99 and cosine["Eq. 3: the same, w = 1"] > 0.94
+    assert cosine["Eq. 2: error of logits"] < 0.35
     assert cosine["Eq. 3: error and mask of logits"] < 0.6 and cosine["Eq. 5: both"] < 0.6
     assert cosine["Eq. 5: both"] < cosine["Eq. 5: missing axis"] < 0.95
     assert abs(cosine["Eq. 5: both"] - cosine["Eq. 5: signed mask"]) < 0.05

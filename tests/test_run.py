@@ -1,6 +1,8 @@
 "Generated from nbs/81_run.ipynb: change the notebook, then `make export`."
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from torch import nn
 from types import SimpleNamespace
 from vad_ssl.actors import actors
 from vad_ssl.checkpoint import load_weights
@@ -8,12 +10,14 @@ from vad_ssl.checkpoint import save_weights
 from vad_ssl.config import PRESETS
 from vad_ssl.config import ROUTINGS
 from vad_ssl.config import Run
+from vad_ssl.config import TASKS
 from vad_ssl.config import read_config
 from vad_ssl.config import vary
 from vad_ssl.config import write_config
 from vad_ssl.data import read_data
 from vad_ssl.detection import DETECTION
 from vad_ssl.detection import METHODS
+from vad_ssl.files import TrainingError
 from vad_ssl.i3d import kinetics_path
 from vad_ssl.i3d import kinetics_weights
 from vad_ssl.objects import objects
@@ -22,8 +26,10 @@ from vad_ssl.predict import PACKAGED
 from vad_ssl.predict import card
 from vad_ssl.split import split_labelled
 from vad_ssl.train import Parts
+from vad_ssl.train import fit
 from vad_ssl.train import steps_of
 from vad_ssl.vos_scores import OBJECTS
+from vad_ssl.vos_scores import categories
 import contextlib
 import io
 import json
@@ -35,17 +41,21 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import torch
 
 from vad_ssl.run import (
+    _alone,
     _fresh,
     _load_encoder,
     about_of,
+    check_taken,
     commit,
     do,
     package_run,
     parts_of,
     run_folder,
+    score_objects,
     score_run,
     step_of,
     train_run,
@@ -297,6 +307,93 @@ def test_both_methods_see_the_same_labelled_clips(setup_2):
     (a, none), (b, unl) = (next(iter(OBJECTS.batches(run, parts))) for run in (follower, semi))
     assert none is None and torch.equal(a["clip"], b["clip"]) and torch.equal(a["mask"], b["mask"])
     assert set(unl) == {"clip", "first", "index"}
+
+
+def test_a_setting_that_a_task_would_not_read_is_refused_by_name(setup_2):
+    follower = setup_2.follower
+    cases = {
+        "vos": dict(attention="none", hold=False, window=3, lam1=0.3, stride=4, routing="pooled"),
+        "demo": dict(animated=1.0, quirk="mask of logits"),
+    }
+    for preset, fields in cases.items():
+        for name, value in fields.items():
+            with pytest.raises(ValueError, match=f"{name}=.*does not take it; leave it out"):
+                check_taken(vary(PRESETS[preset], method="semi-supervised", **{name: value}))
+    with pytest.raises(ValueError, match="stride=4: the task vos"):
+        parts_of(vary(follower, stride=4))
+    with pytest.raises(ValueError, match="architecture=i3d: the task vos knows small, paper"):
+        train_run(vary(follower, architecture="i3d", learns="all"), Path(tempfile.mkdtemp()))
+    for run in (*PRESETS.values(), vary(Run(), task="vos"), vary(Run(), method="released")):
+        check_taken(run)
+    check_taken(vary(Run(), method="released", quirk="mask of logits"))
+
+
+def test_a_loss_that_is_not_a_number_names_the_videos_of_either_task(setup_1, setup_2):
+    tiny = setup_1.tiny
+    follower = setup_2.follower
+    for run in (tiny, follower):
+        run = vary(run, method="semi-supervised")
+        parts = parts_of(run)
+        batches = TASKS[run.task].batches(run, parts)
+        known = {v.name for v in parts.labelled + parts.unlabelled}
+        with pytest.raises(TrainingError, match="last good checkpoint: step-00000000") as caught:
+            fit(
+                nn.Linear(1, 1),
+                lambda model, *_: {"nothing": model.weight.sum() * float("nan")},
+                batches,
+                1,
+                Path(tempfile.mkdtemp()),
+                bar=False,
+            )
+        named = str(caught.value).split("on files ")[1].split(";")[0].split(", ")
+        assert named and set(named) <= known
+
+
+def test_categories_are_known_by_name_on_another_data_set_and_by_number_only_on_their_own(setup_1, setup_2):
+    out = setup_1.out
+    creatures = setup_2.creatures
+    follower = setup_2.follower
+    seen = setup_2.seen
+    other, there = Path(tempfile.mkdtemp()) / "other", Path(tempfile.mkdtemp())
+    shutil.copytree(creatures, other)
+    meta = json.loads((other / "train" / "meta.json").read_text())
+    first = categories(creatures)[0]
+    for entry in meta["videos"].values():  # every later category has another number here
+        for thing in entry["objects"].values():
+            thing["category"] = thing["category"].replace(first, "zebra")
+    (other / "train" / "meta.json").write_text(json.dumps(meta))
+    checkpoint = train_run(follower, out, bar=False)
+    weights, about = load_weights(checkpoint)
+    score_objects(checkpoint, other, there)
+    frames = pd.read_csv(there / "frames.csv")
+    names = frames.label.map(dict(enumerate(categories(other))))
+    assert (frames.seen == names.isin(set(about["classes"]))).all() and 0 < frames.seen.mean() < 1
+    numbers = [k for k, name in enumerate(about["classes"]) if name]
+    model = OBJECTS.network(about)
+    model.load_state_dict(weights)
+    save_weights(there / "old.safetensors", model, about | {"classes": numbers})
+    row = score_objects(there / "old.safetensors", creatures, there)
+    assert row.average[0] == seen[0]["average"]
+    with pytest.raises(ValueError, match="numbers its categories.*score it on its own"):
+        score_objects(there / "old.safetensors", other, there)
+
+
+def test_of_two_processes_at_one_run_the_second_waits_and_finds_it_trained(setup_1):
+    tiny = setup_1.tiny
+    import contextlib
+    import io
+    from concurrent.futures import ThreadPoolExecutor
+
+    home, parts, said = Path(tempfile.mkdtemp()), parts_of(tiny), io.StringIO()
+    final = run_folder(home, tiny, parts) / "model.safetensors"
+    with ThreadPoolExecutor(1) as pool, contextlib.redirect_stdout(said):
+        with _alone(final.parent):
+            second = pool.submit(train_run, tiny, home, False, (), parts)
+            while not said.getvalue() and not second.done():
+                time.sleep(0.01)
+            assert "waiting for another process" in said.getvalue() and not second.done()
+            final.write_text("trained")
+        assert second.result() == final and final.read_text() == "trained"
 
 
 @pytest.fixture(scope="module")

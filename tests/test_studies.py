@@ -7,21 +7,34 @@ from vad_ssl.config import PRESETS
 from vad_ssl.config import Run
 from vad_ssl.config import Run as Imported
 from vad_ssl.config import vary
+from vad_ssl.run import check_taken
 import pandas as pd
 import pytest
 import shutil
 import tempfile
 
-from vad_ssl.studies import STUDIES, _alone, file_name, grid, pretrained, study
+from vad_ssl.studies import STUDIES, Study, _OURS, _alone, _table, file_name, grid, pretrained, study
+
+
+def test_results_from_scratch_and_pretrained_have_files_of_their_own():
+    assert file_name("comparison", Run()) == "comparison"
+    assert file_name("comparison", pretrained(Run())) == "comparison-drawn"
+    assert pretrained(Run()) == PRESETS["pretrained"]
+    objects_run = PRESETS["vos"]
+    assert pretrained(objects_run) == vary(objects_run, weights="drawn")
 
 
 def test_every_row_of_every_study_is_a_run_that_could_be_trained():
     for name, study in STUDIES.items():
         if study.draws:
             continue
-        mine = vary(study.base, root="somewhere", extra="elsewhere" * (name == "real-videos"))
+        yours = dict(root="somewhere", extra="elsewhere" * (name == "real-videos"))
+        mine = vary(study.base, **yours)
         runs = [run for _, run in grid(name, [0, 1], mine)]
         assert len(set(runs)) == len(runs) == 2 * len(study.yours or study.rows)
+        drawn = grid(name, [0], vary(pretrained(study.base), **yours))
+        for run in (*runs, *(run for _, run in drawn)):
+            check_taken(run)
     shares = {run.data.label_fraction for _, run in grid("labels", [0], vary(Run(), root="my"))}
     assert shares == {0.05, 0.1, 0.15, 0.2, 1.0}
     assert dict(grid("controls", [0], vary(Run(), epochs=3)))["twice the steps"].training.epochs == 6
@@ -34,14 +47,6 @@ def test_every_row_of_every_study_is_a_run_that_could_be_trained():
     mine = vary(Run(), root="somewhere", extra="elsewhere")
     used = {row: run.data.extra for row, run in grid("real-videos", [0], mine)}
     assert used.pop("other actions") == "elsewhere" and set(used.values()) == {""}
-
-
-def test_results_from_scratch_and_pretrained_have_files_of_their_own():
-    assert file_name("comparison", Run()) == "comparison"
-    assert file_name("comparison", pretrained(Run())) == "comparison-drawn"
-    assert pretrained(Run()) == PRESETS["pretrained"]
-    objects_run = PRESETS["vos"]
-    assert pretrained(objects_run) == vary(objects_run, weights="drawn")
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +82,37 @@ def test_runs_side_by_side_give_the_same_table(setup_1):
     base = studies.vary(Imported(), root=str(data), **small)
     both = studies.study("unlabelled", Path(tempfile.mkdtemp()), 1, base, jobs=2, bar=False)
     pd.testing.assert_frame_equal(both.drop(columns="seconds"), scores.drop(columns="seconds"))
+
+
+def test_rows_that_are_one_run_are_done_once(setup_1):
+    tiny = setup_1.tiny
+    done = []
+
+
+    def noted(todo, *_):
+        "No run is done; that it was asked for is noted."
+        done.extend(run for _, run in todo)
+        yield from ((k, {"row": row, "seed": run.seed}) for k, (row, run) in enumerate(todo))
+
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(study.__globals__, "results", noted)
+        rows = {"a": {}, "b": {"lr": 1e-3}, "c": {**_OURS, "lam": 30.0}, "d": _OURS, "e": {"lr": 0.5}}
+        patch.setitem(STUDIES, "twins", Study(rows))
+        found = study("twins", Path(tempfile.mkdtemp()), 2, tiny, bar=False)
+    assert found.row.tolist() == 2 * list(rows) and len(done) == 6
+    assert found.seed.tolist() == [0] * 5 + [1] * 5
+
+
+def test_a_name_that_looks_like_a_number_is_read_as_a_name():
+    file = Path(tempfile.mkdtemp()) / "a.csv"
+    names = {
+        "run": ["12e4567890", "0012345678"],
+        "data": ["1e9", "2"],
+        "commit": ["12e4567", "0123456"],
+    }
+    pd.DataFrame(names).to_csv(file, index=False)
+    assert _table(file).to_dict("list") == names
 
 
 def test_a_table_goes_on_without_the_folder_of_its_runs_and_other_data_start_anew(setup_1):

@@ -5,6 +5,8 @@ from types import SimpleNamespace
 from vad_ssl.checkpoint import checkpoints
 from vad_ssl.files import TrainingError
 from vad_ssl.split import batch_to
+import itertools
+import math
 import numpy as np
 import pandas as pd
 import pytest
@@ -247,6 +249,50 @@ def test_a_gradient_that_is_not_a_number_changes_nothing_either(setup_1):
     assert model.level == 0
 
 
+def test_what_a_forward_pass_and_a_teacher_moved_before_an_update_was_left_out_is_put_back(setup_1):
+    Batches = setup_1.Batches
+    class Normed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm, self.last = nn.BatchNorm1d(2), nn.Linear(2, 1)
+
+
+    def follow(teacher, model, progress):
+        teacher.last.weight.data.lerp_(model.last.weight.data, 0.5)
+
+
+    def gap(number):
+        "The step is spoilt from this batch of four on."
+        count = [0]
+
+        def step(model, labelled, unlabelled, progress, teacher):
+            count[0] += 1
+            x = model.norm(labelled["clip"].flatten(1)[:, :2] + torch.randn(2, 2))
+            return {"gap": model.last(x).square().mean() * (1 if count[0] < number else math.nan)}
+
+        return step
+
+
+    class Two(Batches):
+        "The first two of four."
+
+        def __len__(self):
+            return 2
+
+        def __iter__(self):
+            return itertools.islice(super().__iter__(), 2)
+
+
+    ends = []
+    for batches, number in ((Two(), 9), (Batches(), 3)):
+        torch.manual_seed(0)
+        model, teacher = Normed(), Normed().requires_grad_(False)
+        how = dict(lr=0.05, bar=False, teacher=teacher, follow=follow, on_nan="skip")
+        fit(model, gap(number), batches, 1, Path(tempfile.mkdtemp()), **how)
+        ends.append([*model.state_dict().values(), *teacher.state_dict().values()])
+    assert all(torch.equal(a, b) for a, b in zip(*ends))
+
+
 def test_adding_up_two_batches_equals_one_batch_of_both(setup_1):
     OneNumber = setup_1.OneNumber
     Batches = setup_1.Batches
@@ -299,6 +345,23 @@ def test_in_bfloat16_products_are_coarse_and_weights_stay_fine_and_the_model_is_
     assert model(torch.ones(4, 4)).dtype == torch.float32
     with pytest.raises(ValueError, match="float32 or bf16"):
         fit(OneNumber(), towards, Batches(), 1, Path(tempfile.mkdtemp()), precision="fp8")
+
+
+def test_broken_checkpoints_make_way_for_new_ones_and_are_never_called_good(setup_1, setup_3):
+    OneNumber = setup_1.OneNumber
+    towards = setup_1.towards
+    Batches = setup_1.Batches
+    spoilt = setup_3.spoilt
+    folder = Path(tempfile.mkdtemp())
+    fit(OneNumber(), towards, Batches(), 3, folder, bar=False)
+    (checkpoints(folder)[0] / "state.pt").write_bytes(b"x")
+    with pytest.raises(TrainingError, match="last good checkpoint: step-00000008"):
+        fit(OneNumber(), spoilt(112), Batches(), 3, folder, bar=False)
+    for path in checkpoints(folder):
+        (path / "state.pt").write_bytes(b"x")
+    with pytest.raises(TrainingError, match="last good checkpoint: step-00000000"):
+        fit(OneNumber(), spoilt(105), Batches(), 3, folder, bar=False)
+    assert [p.name for p in checkpoints(folder)] == ["step-00000000"]
 
 
 def test_a_teacher_is_followed_before_each_update_given_to_the_step_and_found_again_after_a_kill(setup_1):

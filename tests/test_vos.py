@@ -216,6 +216,19 @@ def test_the_supervised_step_does_not_look_at_unlabelled_clips(setup_2, setup_3,
     assert results[0] == results[1]
 
 
+def test_where_every_video_is_labelled_coherence_and_animation_learn_from_labelled_clips(setup_2, setup_3, setup_4):
+    model = setup_2.model
+    videos = setup_3.videos
+    batch = setup_4.batch
+    torch.manual_seed(0)
+    model, given, terms = small_vos(4), batch(videos, True), []
+    for step in (supervised_vos_step, semi_supervised_vos_step):
+        torch.manual_seed(1)
+        terms.append(step(model, given, None, Progress(3.0, 4), animated=1.0))
+    assert all(terms[0][name] == terms[1][name] > 0 for name in ("mask", "animated"))
+    assert terms[1]["coherence"] > 0
+
+
 def test_view_1_is_a_fixed_target(setup_2, setup_3, setup_4):
     model = setup_2.model
     videos = setup_3.videos

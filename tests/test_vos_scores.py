@@ -8,6 +8,7 @@ from vad_ssl.checkpoint import save_weights
 from vad_ssl.data import youtube_vos
 from vad_ssl.objects import objects
 from vad_ssl.objects import save_ids
+from vad_ssl.records import class_names
 from vad_ssl.video import read_frames
 from vad_ssl.video import write_video
 from vad_ssl.vos import small_vos
@@ -19,6 +20,7 @@ import torch
 
 from vad_ssl.vos_scores import (
     Still,
+    categories,
     load_vos,
     predict_vos,
     score_video,
@@ -123,6 +125,9 @@ def test_parts_are_disjoint_and_unseen_categories_are_never_trained_on(setup_1):
 
     assert len(labels(parts["test"]) - labels(parts["train"] + parts["validation"])) == 3
     assert labels(parts["test"]) & labels(parts["train"])
+    everything = youtube_vos(root, holdout=0.3)
+    named = class_names(everything)
+    assert all(a in (b, "") for a, b in zip(named, categories(root))) and any(named)
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +201,17 @@ def test_masks_that_cannot_be_used_are_refused_in_one_line(setup_2):
         with pytest.raises(ValueError, match=f"{name}.*{reason}") as error:
             predict_vos(film.path, checkpoint, home / name, home)
         assert "\n" not in str(error.value)
+
+
+def test_a_mask_that_is_named_as_no_frame_is_refused_and_not_left_out(setup_2):
+    checkpoint = setup_2.checkpoint
+    film = setup_2.film
+    given = setup_2.given
+    home = Path(tempfile.mkdtemp())
+    for name in (sorted(given.iterdir())[0].name, "7.png"):
+        save_ids(home / name, np.ones((36, 48), np.uint8))
+    with pytest.raises(ValueError, match="7.png: the video has no frame '7' .its first is '00000'"):
+        predict_vos(film.path, checkpoint, home, home / "out")
 
 
 def test_a_detector_is_not_taken_for_a_segmentation_network():

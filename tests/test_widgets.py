@@ -26,6 +26,9 @@ def test_packing_loses_next_to_nothing():
     x = np.random.default_rng(0).random((8, 20, 30)) * 0.25 - 0.1
     np.testing.assert_allclose(unpack(pack(x)).reshape(x.shape), x, atol=0.25 / 131070 * 1.001)
     assert (unpack(pack(np.full((2, 3), 0.5))) == 0.5).all()
+    for bad in (np.nan, np.inf):
+        with pytest.raises(ValueError, match="1 of 3 numbers are not finite"):
+            pack(np.array([0, bad, 1]))
 
 
 def test_a_palette_is_what_matplotlib_says():

@@ -78,7 +78,7 @@ def split_videos(
         unl = unl + [strip(v) for v in folder(data.extra)]
     if data.unlabelled:
         order = np.random.default_rng(seed).permutation(len(unl))
-        unl = [unl[k] for k in order[: round(data.unlabelled * len(lab))]]
+        unl = [unl[k] for k in order[: max(1, round(data.unlabelled * len(lab)))]]
     kept, held = _hold_out(lab, data.validation, seed, {v.action for v in train if v.label >= 0})
     return kept, unl, held
 
@@ -87,7 +87,7 @@ def only(
     videos: list,  # annotated records
     actions: str,  # names, separated by commas; empty: all
 ) -> list:  # their classes are numbered anew, in the order of the names
-    "Videos of some actions."
+    "Videos of some actions, and of their tubes those of these actions."
     if not actions:
         return videos
     known = class_names(videos)
@@ -96,11 +96,11 @@ def only(
     if lost:
         has = ", ".join(filter(None, known)) or "no class names: do its annotations lie beside it?"
         raise ValueError(f"actions={lost[0]}: the data set knows {has}")
-    order = {name: k for k, name in enumerate(sorted(names, key=known.index))}
+    new = {old: k for k, old in enumerate(sorted(map(known.index, names)))}
     found = []
-    for v in (v for v in videos if v.action in order):
-        tubes = tuple(replace(tube, label=order[v.action]) for tube in v.tubes)
-        found.append(replace(v, label=order[v.action], tubes=tubes))
+    for v in (v for v in videos if v.label in new):
+        tubes = tuple(replace(t, label=new[t.label]) for t in v.tubes if t.label in new)
+        found.append(replace(v, label=new[v.label], tubes=tubes))
     return found
 
 

@@ -143,7 +143,7 @@ STUDIES = {
             "supervised": {},
             "ours": _OURS,
             "in domain": {**_OURS, **_IN_DOMAIN},
-            "out of domain": {**_OURS, "extra": lambda: str(objects())},
+            "out of domain": {**_OURS, "extra": _out_of_domain},
         },
         draws=True,
     ),
@@ -607,7 +607,7 @@ def results(
 def _table(file: Path) -> pd.DataFrame:
     "Any table; raises ValueError for what is none."
     try:
-        return pd.read_csv(file, dtype={"run": str})
+        return pd.read_csv(file, dtype=dict.fromkeys(("run", "data", "commit"), str))
     except ValueError as error:  # all that pandas raises
         why = "not the table of a study; choose another folder with --out"
         raise ValueError(f"{file}: {why}") from error
@@ -675,6 +675,15 @@ def _alone(file: Path):
         lock.release()
 
 
+def _twins(runs: list, due: list) -> list:  # of lists of places
+    "Places in `runs` that are due, those of one and the same run together."
+    found = {}
+    for k in due:
+        run = runs[k][1]
+        found.setdefault((fingerprint(run), run.data), []).append(k)
+    return list(found.values())
+
+
 def study(
     name: str,  # a key of `STUDIES`
     out: Path,  # folder for runs and NAME.csv
@@ -702,15 +711,16 @@ def study(
         runs = grid(name, sorted({*table.get("seed", ()), *range(seeds)}), base, kept)
         rows = _known(name, runs, file.parent)
         wanted = [k for k, (_, run) in enumerate(runs) if run in asked]
-        due = [k for k in wanted if k not in rows]
-        done = len(wanted) - len(due)
+        twins = _twins(runs, [k for k in wanted if k not in rows])
+        done = len(wanted) - sum(map(len, twins))
         _set_aside(table, rows, file)
         _write(rows, file)
         with tqdm(
             total=len(wanted), initial=done, desc=name, disable=not bar, unit="run"
         ) as progress:
-            for k, row in results([runs[k] for k in due], out, jobs):
-                rows[due[k]] = {"study": name, **row}
+            for k, row in results([runs[places[0]] for places in twins], out, jobs):
+                for place in twins[k]:
+                    rows[place] = {"study": name, **row, "row": runs[place][0]}
                 _write(rows, file)
-                progress.update()
-    return pd.read_csv(file)
+                progress.update(len(twins[k]))
+    return _table(file)

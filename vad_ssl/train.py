@@ -12,6 +12,7 @@ import inspect
 import itertools
 import math
 import random
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -87,12 +88,20 @@ def _losses(engine: _Engine, labelled: dict, unlabelled: dict | None, progress: 
     return {**losses, "total": sum(losses.values())}
 
 
+def _moving(engine: _Engine) -> list:
+    "What moves before it is known that the loss is finite: buffers, and the whole teacher."
+    kept = list(engine.model.buffers())
+    if engine.teacher is not None:
+        kept += [*engine.teacher.parameters(), *engine.teacher.buffers()]
+    return [x.detach() for x in kept]
+
+
 def _update(
     engine: _Engine,
     group: list,  # (batch number since the first epoch, labelled, unlabelled, progress)
     seed: int,
 ) -> dict | None:  # sum of every loss over the group; None: something was not finite
-    "Forward, backward, step; nothing is changed where loss or gradient is not finite."
+    "Forward, backward, step; no step where loss or gradient is not finite."
     if engine.follow:
         model = engine.accelerator.unwrap_model(getattr(engine.model, "model", engine.model))
         engine.follow(engine.teacher, model, group[0][-1])
@@ -152,10 +161,14 @@ def _train_epoch(
     pairs = ((first + k, *pair, Progress(place.epoch + k / n, epochs)) for k, pair in rest)
     began = time.perf_counter() - place.seconds
     for group in zip(*[pairs] * accumulate):
+        before = [x.clone() for x in _moving(engine)] if on_nan == "skip" else []
         sums = _update(engine, group, place.seed)
-        if sums is None and on_nan != "skip":
-            raise _not_finite(batches, group, folder)
-        place.skipped += sums is None
+        if sums is None:
+            if on_nan != "skip":
+                raise _not_finite(batches, group, folder)
+            place.skipped += 1
+            for now, then in zip(_moving(engine), before):
+                now.copy_(then)
         for name, loss in (sums or {}).items():
             place.sums[name] = place.sums.get(name, 0) + loss
         place.batch += accumulate
@@ -276,9 +289,10 @@ class _Keeper:
     def take_up(self, seed: int) -> Place:
         "Go back to the last checkpoint, or to the beginning."
         state = load_checkpoint(self.folder, self.modules, print if self.main else str)
+        place = Place(**state["place"]) if state else Place(seed)
+        self.set_aside(place.epoch * self.n + place.batch)
         if state is None:
-            return Place(seed)
-        place = Place(**state["place"])
+            return place
         if place.seed != seed:
             raise TrainingError(
                 f"{self.folder}: was trained with seed {place.seed}, not {seed}; "
@@ -287,6 +301,14 @@ class _Keeper:
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
         return place
+
+    def set_aside(self, step: int):
+        "Take broken checkpoints, those after this step, out of the way of new ones."
+        for path in checkpoints(self.folder) if self.main else ():
+            if int(path.name.removeprefix("step-")) > step:
+                aside = path.with_name(f"broken-{path.name}")
+                shutil.rmtree(aside, ignore_errors=True)
+                path.rename(aside)
 
     @property
     def step(self) -> int:
@@ -411,7 +433,7 @@ class Parts(NamedTuple):
     unlabelled: list  # records stripped of all that may not be known
     held: list  # labelled ones that are held out to choose the best epoch
     test: list  # records to be scored
-    classes: list  # what training shows: names, or labels of objects
+    classes: list  # names, by label; "" for what training does not show
 
 
 class Task(NamedTuple):
@@ -423,6 +445,7 @@ class Task(NamedTuple):
     methods: dict  # name -> Method
     score: Callable  # model, about, parts, folder, bar -> row of scores (percent), their details
     headline: str  # the score that chooses the best epoch
+    lacks: tuple = ()  # fields of a run that it does not take, but for those of steps
 
 # %% ../nbs/32_train.ipynb #12f76383
 def steps_of(run, parts: Parts) -> int:

@@ -206,15 +206,16 @@ def supervised_vos_step(
 def semi_supervised_vos_step(
     model: VOS,
     lab: dict,  # clip, first, mask
-    unl: dict,  # clip, first
+    unl: dict | None,  # clip, first; None: every video is labelled
     progress: Progress,
     views: tuple = (weak_view, strong_view),
     lam: float = 30.0,  # weight of the consistency, on squared differences of probabilities
     warmup: float = 1.0,  # share of training over which it is ramped up
-    animated: float = 0.0,  # weight of clips animated from first frames of unlabelled videos
+    animated: float = 0.0,  # of clips animated from first frames of unlabelled videos, if any
 ) -> dict:  # named, weighted losses
     "Masks of labelled clips, temporal coherence (Eqs. 2-4) between two views of all."
-    both = {name: torch.cat([lab[name], unl[name]]) for name in ("clip", "first")}
+    parts = (lab, unl) if unl else (lab,)
+    both = {name: torch.cat([part[name] for part in parts]) for name in ("clip", "first")}
     drawn = _drawn(both["clip"], views)
     logits = [_logits(model, both, view) for view in drawn]
     (loc1, known1), (loc2, known2) = (invert(v, x.sigmoid()) for v, x in zip(drawn, logits))
@@ -225,7 +226,7 @@ def semi_supervised_vos_step(
         "coherence": lam * ramp * place,
     }
     if animated:
-        losses["animated"] = animated * _animated_loss(model, unl, views)
+        losses["animated"] = animated * _animated_loss(model, parts[-1], views)
     return losses
 
 # %% ../nbs/73_vos.ipynb #4d59ca3f

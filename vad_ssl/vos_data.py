@@ -63,6 +63,7 @@ class ObjectClips(Dataset):
         if cache:
             pairs = [(v, replace(t, masks=lru_cache(None)(t.masks))) for v, t in pairs]
         self.objects = pairs
+        self.videos = [v for v, _ in pairs]  # of each item's `index`, for `split.Pairs`
         self.labelled = labelled
         self.seed = seed
         self.clip_len = clip_len

@@ -33,6 +33,8 @@ def pack(
 ) -> dict:  # low, span: the range; data: text
     "Numbers as 65,536 levels; the error is at most 1/131070 of their range."
     x = np.asarray(x, np.float64)
+    if bad := int((~np.isfinite(x)).sum()):  # JSON has no word for them
+        raise ValueError(f"{bad} of {x.size} numbers are not finite; nothing can be drawn of them")
     low = float(x.min())
     span = float(x.max()) - low or 1.0
     levels = np.round((x - low) / span * 65535).astype(np.uint16).ravel()
