@@ -73,7 +73,7 @@ def test_the_demo_writes_everything_it_promises(setup_1):
     promised = {"scores.csv", "curves.png", "demo.webp", "inspector.html", "report.html"}
     assert promised <= {p.name for p in out.iterdir()}
     table = pd.read_csv(out / "scores.csv")
-    names = ["supervised", "semi-supervised", "mean-teacher", "supervised, all labels"]
+    names = ["supervised", "semi-supervised", "teacher", "supervised, all labels"]
     assert table.method.tolist() == names
     assert table.steps.tolist() == [2] * 4
     text = (out / "report.html").read_text()

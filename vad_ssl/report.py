@@ -18,7 +18,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from tqdm.auto import tqdm
 
-from .config import PRESETS, Run, method_of, vary
+from .config import BEST, PRESETS, Run, method_of, vary
 from .files import write_csv
 from .inspector import Inspector
 from .panels import show_panels
@@ -211,7 +211,7 @@ def _arm(run: Run, out: Path) -> _Arm:
     return _Arm(folder / "model.safetensors", log, pd.read_csv(details))
 
 
-_RULE = """Test videos chosen by rule: those whose gain of the mean teacher over the supervised
+_RULE = """Test videos chosen by rule: those whose gain of the teacher over the supervised
 detector (in overlap with the truth) is the median, the lower and the upper quartile."""
 
 
@@ -222,7 +222,7 @@ def _pictures_of(
     "The moving picture, curves of training, and strips of panels; also writes inspector.html."
     found = {name: _arm(run, out) for name, run in runs.items()}
     overlaps = {name: arm.details.set_index("video").iou for name, arm in found.items()}
-    chosen = quartiles(overlaps["mean-teacher"] - overlaps["supervised"])
+    chosen = quartiles(overlaps["teacher"] - overlaps["supervised"])
     known = {v.name: v for v in parts_of(runs["supervised"]).test}
     videos = [known[name] for name in chosen]
     checkpoints = {name: arm.checkpoint for name, arm in found.items()}
@@ -290,7 +290,7 @@ def arms(
     return {
         "supervised": vary(base, method="supervised"),
         "semi-supervised": vary(base, method="semi-supervised", attention="none"),
-        "mean-teacher": vary(base, method="mean-teacher"),
+        "teacher": vary(base, **BEST),
         "supervised, all labels": vary(base, method="supervised", label_fraction=1.0),
     }
 

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
 from .actors import actors
-from .config import PRESETS, Run, fingerprint, vary
+from .config import BEST, PRESETS, Run, fingerprint, vary
 from .files import write_csv
 from .objects import objects
 from .run import data_of, do, parts_of
@@ -51,8 +51,6 @@ _NINE = "Basketball, Biking, CliffDiving, Diving, Skiing, Surfing, TrampolineJum
 _NINE += "VolleyballSpiking, WalkingWithDog"
 _TAUGHT = {**_PLAIN, **_ENTROPY}  # the mean teacher, with switches
 _OVERLAP = {**_PLAIN, **_DICE}  # the same by Dice alone
-_AGREE = {"naming": "agreement", "naming_weight": 10.0}  # chosen by `naming-settings`
-_BEST = {**_OVERLAP, **_AGREE}
 _OWN = {**_TAUGHT, "decay": 0.0}  # the same without an average
 _MILD = {**_OURS, "lam": 3.0}  # chosen by `real-settings`
 _REAL = vary(PRESETS["real"], actions=_NINE, test_videos=12, precision="bf16")
@@ -120,7 +118,7 @@ STUDIES = {
     # Figures 1 and 3; ten videos a class have no 5 and no 15%
     "labels": Study(
         by_share(0.1, 0.2, 0.4, 1.0)
-        | {f"dice, names agree, {s:.0%}": {**_BEST, "label_fraction": s} for s in (0.1, 0.2, 0.4)},
+        | {f"dice, names agree, {s:.0%}": {**BEST, "label_fraction": s} for s in (0.1, 0.2, 0.4)},
         yours=by_share(0.05, 0.1, 0.15, 0.2, 1.0),
     ),
     # Figure 5
@@ -181,7 +179,7 @@ STUDIES = {
                 for whose, base in (("the average's", _TAUGHT), ("own answer", _OWN))
                 for lam in (1.0, 3.0)
             },
-            "names agree": {**_BEST, "lam": 0.0},
+            "names agree": {**BEST, "lam": 0.0},
         },
         base=vary(_REAL, part="validation", test_videos=8),
         films=True,
@@ -503,8 +501,8 @@ STUDIES |= {
             "supervised": {},
             "mean teacher": _AVERAGED,
             **_IDEAS,
-            "dice, names agree": _BEST,
-            "names agree": {**_BEST, "lam": 0.0},
+            "dice, names agree": BEST,
+            "names agree": {**BEST, "lam": 0.0},
             "supervised, all labels": _ALL,
         },
         base=PRESETS["pretrained"],
