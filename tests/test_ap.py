@@ -445,7 +445,7 @@ def test_a_table_survives_the_disk_and_bad_ones_are_refused(setup_4, setup_7):
         for bad, reason in (
             (table.drop(columns="score"), "no column score"),
             (table.assign(x1=99), "x1 <= x2"),
-            (table.assign(y2=np.nan), "row 0"),
+            (table.assign(y2=np.nan), "found.csv: line 2 has no y2"),
             (table.assign(score="high"), "score holds text"),
             (pd.concat([table, table]), "repeats"),
             (table.assign(label="fly"), "class 'fly'"),
@@ -463,18 +463,26 @@ def test_a_table_survives_the_disk_and_bad_ones_are_refused(setup_4, setup_7):
         again = read_table(path, ["None", "nan"])
         assert set(again.video) == {"NA"} and again.label.equals(table.label)
         for bad, reason in (
-            (called.assign(x1="NA"), "row 0 has no x1"),
-            (called.assign(video=""), "row 0 has no video"),
+            (called.assign(x1="NA"), "line 2 has no x1"),
+            (called.assign(video=""), "line 2 has no video"),
         ):
             write_table(bad, path)
             with pytest.raises(TableError, match=reason):
                 read_table(path, ["None", "nan"])
+        path.write_text(",".join(COLUMNS) + "\na,0,0,0,1,0,0,1,1\n\na,0,0,1,1,9,0,1,1\n")
+        with pytest.raises(TableError, match="line 4 is no box"):
+            read_table(path)
         path.write_text(",".join(COLUMNS) + "\na,0,0,0,1,0,0,1,1\na,0,0,1,1,0,0,1,1,7\n")
         with pytest.raises(TableError, match="cannot be read as CSV .*saw 10.. Give") as ragged:
             read_table(path)
         assert "\n" not in str(ragged.value)
     truth = truth_table(toy_videos)
     assert truth.shape == (sum(len(t.boxes) for v in toy_videos for t in v.tubes), 8)
+    outside = Tube(0, 0, np.array([[-9, -9, -2, -2]]))  # beyond the frame's border
+    assert len(truth_table([Video("a", Path("a.mp4"), tubes=(outside,))])) == 1
+    bare = Tube(0, 0, np.full((1, 4), -1), lambda frame: np.ones((2, 2), bool))
+    with pytest.raises(TableError, match="tubes with masks, but no boxes"):
+        truth_table([Video("a", Path("a.mp4"), tubes=(bare,))])
     assert (video_ap(truth.assign(score=0.5), truth, 0.99) == 1).all() and truth_table([]).shape == (
         0,
         8,

@@ -65,6 +65,11 @@ def test_a_checkpoint_that_changed_on_the_disk_is_named_and_the_one_before_it_us
         len(said) == 2
         and "step-00000003: broken checkpoint (the checksum of model.safetensors differs)" in said[1]
     )
+    for path in checkpoints(folder):
+        (path / "sha256.json").write_text("{}")
+    assert load_checkpoint(folder, {"model": nn.Linear(2, 1)}, said.append) is None
+    assert "(sha256.json lists no state.pt); going back to the one before" in said[2]
+    assert "step-00000002" in said[3] and "none is whole, training starts anew" in said[3]
 
 
 def test_every_module_finds_its_own_weights_again():
@@ -96,6 +101,8 @@ def test_a_full_disk_is_one_clear_error_and_the_earlier_checkpoint_is_intact():
             TrainingError, match="step 2 cannot be written .*; step-00000001 is intact. Make room"
         ):
             save_checkpoint(folder, 2, {"model": nn.Linear(200, 100)}, {"step": 2})
+        with pytest.raises(TrainingError, match="a.safetensors: weights cannot be .*. Make room"):
+            save_weights(folder / "a.safetensors", nn.Linear(200, 100))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [p.name for p in folder.iterdir()] == ["step-00000001"]

@@ -7,6 +7,7 @@ from pathlib import Path
 from scipy.io import savemat
 from types import SimpleNamespace
 from vad_ssl.files import DataError
+from vad_ssl.files import VideoError
 from vad_ssl.files import mask_box
 from vad_ssl.records import Video
 from vad_ssl.records import class_names
@@ -24,6 +25,7 @@ import pytest
 import tempfile
 import time
 import tracemalloc
+import warnings
 
 from vad_ssl.data import (
     _integer,
@@ -225,6 +227,7 @@ def test_wrong_annotations_are_named_file_video_reason_remedy(setup_1):
         (dict(numf=0), "'0' is not"),
         (dict(numf=2**40), "is not a whole"),
         (dict(annotations=None), "TypeError"),
+        (dict(annotations=[None] * 1001), "1001 tubes are too many"),
         (dict(boxes=[[1, 2, 3, 4]] * 2, label=None), "'None'"),
     ):
         with pytest.raises(DataError, match=f"pyannot.pkl: Left/a: .*{why}.*Correct or remove"):
@@ -247,6 +250,7 @@ def test_a_list_s_names_are_those_of_videos_with_endings_class_numbers_or_number
     tmp = setup_1.tmp
     names = setup_1.names
     truth = setup_1.truth
+    i = setup_1.i
     (root := tmp / "lists").mkdir()
     entry = truth[names[0]]
 
@@ -269,6 +273,12 @@ def test_a_list_s_names_are_those_of_videos_with_endings_class_numbers_or_number
     assert tests("v", "v.avi", "v.mp4", "w") == ["v.avi", "v.mp4"]
     with pytest.raises(DataError, match="testlist01.txt: none of its 2 names is annotated.*'clip'"):
         tests("clip\nclap 7", *pair)
+    with pytest.warns(UserWarning, match="1 of 2 names are not annotated, the first is 'a/w.avi 3'"):
+        assert tests("a/v 3\na/w.avi 3\n", "a/v", "a/w_1") == ["a/v"]
+    many = [f"a/{i}" for i in range(60)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # other classes, and one in sixty, are no reason to worry
+        assert len(tests("\n".join([*many, "b/v 2"]), *many[1:])) == 59
 
 
 @pytest.fixture(scope="module")
@@ -466,7 +476,9 @@ def setup_5(setup_1):
     return SimpleNamespace(draw_vos=draw_vos, vos=vos)
 
 
-def test_youtube_vos_objects_categories_masks(setup_5):
+def test_youtube_vos_objects_categories_masks(setup_1, setup_5):
+    tmp = setup_1.tmp
+    draw_vos = setup_5.draw_vos
     vos = setup_5.vos
     videos = youtube_vos(vos)
     assert len(videos) == 20 and class_names(videos) == ["ape", "bee", "cat", "dog", "elk", "fox"]
@@ -475,6 +487,12 @@ def test_youtube_vos_objects_categories_masks(setup_5):
     assert [t.label for t in v.tubes] == [2, 3] and v.label == 2
     assert v.tubes[1].masks(3).sum() == 60 and not v.tubes[1].masks(5).any()
     assert truth_mask(v, range(6), 48, 64).sum((1, 2)).tolist() == [320, 320, 380, 380, 380, 320]
+    lacking = draw_vos(tmp / "vos_lacking", n=1)  # a training object is as long as it is said to be
+    (lacking / "train" / "Annotations" / v.name.replace("1", "0", 1) / "00025.png").unlink()
+    (other,) = youtube_vos(lacking)[0].tubes
+    assert len(other.boxes) == 6 and other.masks(4).any()
+    with pytest.raises(VideoError, match="00025.png: not a usable image"):
+        other.masks(5)
     assert (v.tubes[0].boxes == -1).all() and mask_box(v.tubes[0].masks(0)[None])[0, 2:].tolist() != [
         -1,
         -1,
@@ -570,11 +588,13 @@ def setup_6(setup_1):
 
 def test_a_table_of_boxes_classes_tubes_gaps_unlabelled_videos(setup_1, setup_6):
     tmp = setup_1.tmp
+    i = setup_6.i
     own = setup_6.own
     table = setup_6.table
     videos = csv_data(own, own / "boxes.csv")
     assert [v.name for v in videos] == ["day1/film0", "day1/film1", "day1/film2"]
     assert [v.label for v in videos] == [0, 0, -1] and class_names(videos) == ["cat"]
+    assert [v.group for v in videos] == ["day1/film0", "day1/film1", "film2"]
     assert [(t.label, t.start, len(t.boxes)) for t in videos[0].tubes] == [
         (0, 0, 10),
         (1, 0, 4),
@@ -592,6 +612,9 @@ def test_a_table_of_boxes_classes_tubes_gaps_unlabelled_videos(setup_1, setup_6)
     (tmp / "untidy.csv").write_text(text.replace("cat", "", 1))
     with pytest.raises(DataError, match="line 3, label: ''"):
         csv_data(own, tmp / "untidy.csv")
+    clips = table.replace({"video": {f"day1/film{i}.mp4": f"x/v_g01_c0{i}.mp4" for i in range(2)}})
+    clips.to_csv(tmp / "clips.csv", index=False)
+    assert [v.group for v in csv_data(own, tmp / "clips.csv")[:2]] == ["x/v_g01"] * 2  # one film
 
 
 def test_wrong_tables_are_named_with_line_column_and_reason(setup_1, setup_6):

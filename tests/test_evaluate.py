@@ -9,11 +9,15 @@ from vad_ssl.ap import write_table
 from vad_ssl.data import ucf101_24
 from vad_ssl.detector import Detection
 from vad_ssl.detector import small_detector
+from vad_ssl.files import VideoError
 from vad_ssl.predict import Sight
 from vad_ssl.predict import sight
 from vad_ssl.protocol import summarise
 from vad_ssl.protocol import video_record
+from vad_ssl.records import Tube
 from vad_ssl.records import class_names
+from vad_ssl.records import read
+from vad_ssl.records import trim
 from vad_ssl.records import truth_mask
 from vad_ssl.video import eval_clips
 import contextlib
@@ -28,6 +32,7 @@ import warnings
 
 from vad_ssl.evaluate import (
     PROTOCOLS,
+    _origin,
     cut,
     evaluate,
     read_records,
@@ -69,6 +74,21 @@ def test_pixels_and_truth_are_cut_alike(setup_1):
     assert seen.corner == (2, 12)
     assert torch.equal(inner, whole[:, :, 2:58, 12:68])
     assert torch.equal(inside, everywhere[:, 2:58, 12:68])
+
+
+def test_a_video_cut_frame_by_frame_is_the_video_cut_at_once(setup_1):
+    videos = setup_1.videos
+    middle = setup_1.middle
+    for video in (videos[0], trim(videos[0])):
+        frames = range(video.n_frames)
+        pixels = torch.from_numpy(read(video, frames)).permute(3, 0, 1, 2)
+        truth = torch.from_numpy(truth_mask(video, frames, 60, 80))
+        for how in (middle, Sight(size=(30, 40), short=33), Sight(short=14)):
+            *found, seen = cut(video, how)
+            assert torch.equal(found[0], seen.frames(pixels))
+            assert torch.equal(found[1], seen.masks(truth[None])[0])
+    with pytest.raises(VideoError, match="33 frames from frame 0 on, it holds 32 in all"):
+        cut(replace(videos[0], n_frames=33), middle)
 
 
 def test_one_record_holds_what_every_protocol_needs(setup_1):
@@ -125,7 +145,7 @@ def test_all_protocols_of_one_way_of_seeing_cost_one_prediction(setup_1):
     videos = setup_1.videos
     model = setup_1.model
     middle = setup_1.middle
-    folder = Path(tempfile.mkdtemp())
+    folder = Path(tempfile.mkdtemp()) / "a" / "new one"
     calls = []
     hook = model.register_forward_hook(lambda *_: calls.append(1))
     evaluate(model, videos, middle, ("paper", "davis"), folder, bar=False)
@@ -135,6 +155,8 @@ def test_all_protocols_of_one_way_of_seeing_cost_one_prediction(setup_1):
     evaluate(model, videos, middle, ("davis", "paper"), folder, bar=False)
     assert len(calls) == once
     evaluate(model, videos, middle, ("act",), folder, bar=False)  # was not recorded
+    assert len(calls) == 2 * once
+    evaluate(model, videos, middle, ("paper", "act"), folder, bar=False)  # and has displaced nothing
     assert len(calls) == 2 * once
     hook.remove()
 
@@ -163,6 +185,9 @@ def test_whatever_changed_is_named_and_scored_again(setup_1):
     moved = [replace(videos[0], tubes=(tube, *videos[0].tubes[1:])), *videos[1:]]
     assert said(other, moved) == ("videos or annotations", 4)
     assert said(model, videos[1:]) == ("weights, videos or annotations", 5)  # than the last one
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(_origin.__globals__, "MEASURE", 0)
+        assert said(model, videos[1:]) == ("way of measuring", 6)
 
 
 def test_boxes_come_back_to_source_pixels(setup_1):
@@ -253,6 +278,14 @@ def test_unreadable_videos_are_borne_with_up_to_a_number_counted_and_named(setup
     assert list(left) == ["gone"] and "no such file" in left["gone"]
     with pytest.raises(ValueError, match="none of 1 test videos"):
         evaluate(model, bad[:1], middle, bar=False, bad_files=5)
+    bare = Tube(0, 0, np.full((9, 4), -1), lambda frame: np.ones((9, 9), bool))  # masks of another size
+    bad[0] = replace(videos[0], name="other", tubes=(bare,))
+    left = {}
+    records = evaluate(model, bad, middle, bar=False, bad_files=1, left=left)
+    assert "other: frame 0 has 80x60 pixels and its mask 9x9" in left["other"]
+    assert [r["video"] for r in records] == [v.name for v in videos[1:]]
+    with pytest.raises(ValueError, match="tubes with masks, but no boxes"):
+        evaluate(pytest.fail, bad, middle, ("act",), bar=False)  # before the detector is asked
 
 
 def test_the_folder_of_results_is_complete_and_the_second_time_costs_nothing(setup_1):

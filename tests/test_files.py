@@ -4,12 +4,14 @@ from http.server import SimpleHTTPRequestHandler
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
+import base64
 import hashlib
 import numpy as np
 import os
 import pandas as pd
 import pickle
 import pytest
+import subprocess
 import sys
 import tempfile
 import threading
@@ -22,7 +24,6 @@ from vad_ssl.files import (
     box_iou,
     brief,
     cache_folder,
-    content_key,
     fetch_archive,
     load_plain,
     mask_box,
@@ -84,17 +85,6 @@ def test_the_environment_chooses_the_cache_folder():
         if sys.platform == "linux":
             env.setenv("XDG_CACHE_HOME", "/other")
             assert cache_folder() == Path("/other/vad_ssl")
-
-
-def test_the_key_of_a_file_changes_with_its_content_not_with_its_folder(setup_1):
-    tmp = setup_1.tmp
-    (tmp / "boxes.csv").write_text("video,frame\n")
-    old = content_key([tmp / "boxes.csv"])
-    assert old == content_key([str(tmp / "boxes.csv")]) and len(old) == 12
-    (tmp / "boxes.csv").write_text("video,frames\n")
-    assert content_key([tmp / "boxes.csv"]) != old
-    (tmp / "boxes.csv").unlink()
-    assert content_key([tmp / "boxes.csv"]) != old != content_key([])
 
 
 @pytest.fixture(scope="module")
@@ -179,8 +169,14 @@ def test_the_environment_wins_over_pip_s_configuration_files():
 global.index-url='https://other'
 global.timeout='60'
 """
-    assert _pip_settings(listing) == {"index-url": "https://mirror/simple", "timeout": "60"}
-    assert _pip_settings("") == {}
+    with pytest.MonkeyPatch.context() as env:
+        for name in [name for name in os.environ if name.startswith("PIP_")]:
+            env.delenv(name)
+        assert _pip_settings("") == {}
+        env.setenv("PIP_INDEX_URL", "https://mirror/simple")
+        env.setenv("PIP_CERT", "")
+        assert _pip_settings(listing) == {"index-url": "https://mirror/simple", "timeout": "60"}
+        assert _pip_settings("") == {"index-url": "https://mirror/simple"}  # without pip
 
 
 def test_an_archive_is_found_among_the_links_of_an_index_page_relative_or_not():
@@ -194,9 +190,12 @@ def test_an_archive_is_found_among_the_links_of_an_index_page_relative_or_not():
 
 def test_an_archive_is_fetched_from_an_index_and_only_the_one_that_was_meant(setup_1):
     tmp = setup_1.tmp
+    logins = []
+
+
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *args):
-            pass
+            logins.append(self.headers["Authorization"])
 
 
     (tmp / "index" / "toy").mkdir(parents=True)
@@ -209,6 +208,13 @@ def test_an_archive_is_fetched_from_an_index_and_only_the_one_that_was_meant(set
         env.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{server.server_port}")
         env.setenv("no_proxy", "127.0.0.1")
         assert fetch_archive("toy", "toy-1.tar.gz", **good) == b"abc"
+        assert logins == [None, None]
+        env.setattr(
+            subprocess, "run", lambda *_, **how: subprocess.CompletedProcess((), 1, "")
+        )  # no pip
+        env.setenv("PIP_INDEX_URL", f"http://user:se%40cret@127.0.0.1:{server.server_port}")
+        assert fetch_archive("toy", "toy-1.tar.gz", **good) == b"abc"
+        assert logins[2:] == ["Basic " + base64.b64encode(b"user:se@cret").decode()] * 2
         with pytest.raises(ValueError, match="toy-1.tar.gz: 3 bytes, not the 4"):
             fetch_archive("toy", "toy-1.tar.gz", **good | dict(size=4))
         with pytest.raises(OSError):

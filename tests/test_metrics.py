@@ -136,7 +136,11 @@ def test_tables_by_hand(setup_1):
     shown = score_table(scores).loc[["mean", 3], "f@0.2":]
     assert shown.isna().all(axis=None) and np.isnan(scores.f_map).all()
     truth = pd.concat([tracks("duel", 0, [L, R], range(12)), tracks("solo", 1, [A], range(12))])
-    table = act_table(truth.assign(score=0.9).query("tube == 0"), truth)
+    found = truth.assign(score=0.9).query("tube == 0")
+    table = act_table(found, truth)
+    with pytest.warns(UserWarning, match="no truth, of class .7.") as said:
+        act_table(pd.concat([found, found.assign(label=7)]), truth)
+    assert len(said) == 1
     assert table.shape == (3, 8) and (table.loc["mean"] == 75).all()
 
 

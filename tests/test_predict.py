@@ -56,8 +56,8 @@ def setup_1():
     return SimpleNamespace(model=model, video_frames=video_frames, video_tubes=video_tubes, frames=frames)
 
 
-def test_every_frame_is_predicted_once_and_in_its_own_place(setup_1):
-    frames = setup_1.frames
+@pytest.fixture
+def setup_2():
     class Echo(nn.Module):
         "Pretends that the red channel is the localisation."
 
@@ -67,8 +67,12 @@ def test_every_frame_is_predicted_once_and_in_its_own_place(setup_1):
 
         def forward(self, clips):
             return Detection(torch.logit(clips[:, :1], eps=1e-6), clips.mean((2, 3, 4)), None)
+    return SimpleNamespace(Echo=Echo)
 
 
+def test_every_frame_is_predicted_once_and_in_its_own_place(setup_1, setup_2):
+    frames = setup_1.frames
+    Echo = setup_2.Echo
     probs, scores = localise(Echo(), frames)
     assert probs.shape == (20, 60, 80) and scores.shape == (4, 3)
     torch.testing.assert_close(probs, frames[0] / 255, atol=1e-5, rtol=0)
@@ -157,13 +161,16 @@ def test_blocks_do_not_change_the_answer(setup_1):
     torch.testing.assert_close(one, four, atol=1e-5, rtol=0)
 
 
-def test_a_video_shorter_than_a_clip_is_refused_by_name(setup_1):
+def test_a_video_shorter_than_a_clip_has_a_map_for_every_frame_of_its_own(setup_1, setup_2):
     model = setup_1.model
     video_frames = setup_1.video_frames
+    Echo = setup_2.Echo
     path = Path(tempfile.mkdtemp()) / "blink.avi"
     write_video(path, video_frames[:3])
-    with pytest.raises(VideoError, match="blink.avi: only 3 frames"):
-        localise_file(model, path, Sight(short=60))
+    probs, scores = localise_file(Echo(), path, Sight())
+    red = torch.from_numpy(read_frames(path, range(3))[..., 0])
+    torch.testing.assert_close(probs, red / 255, atol=1e-5, rtol=0)
+    assert localise_file(model, path, Sight(short=60))[0].shape == (3, 60, 80)
 
 
 def test_the_overlay_tints_the_foreground_only():
@@ -212,12 +219,14 @@ def test_every_image_of_a_folder_is_opened_once_and_a_hole_or_an_odd_size_is_ref
             patch.setattr(Path, "iterdir", lambda folder: listed(folder))
             np.testing.assert_array_equal(np.stack(list(in_order(home))), video_frames[:5])
         assert (opened.call_count, listed.call_count) == (5, 1)
+        np.testing.assert_array_equal(np.stack(list(in_order(home, 1, 3))), video_frames[1:3])
         Image.fromarray(frame[:9]).save(Path(home) / "4.png")
         with pytest.raises(VideoError, match="frames vary in size. Extract"):
             list(in_order(home))
         (Path(home) / "2.png").unlink()
         with pytest.raises(VideoError, match="frame 2 is missing"):
             list(in_order(home))
+        assert len(list(in_order(home, stop=2))) == 2
 
 
 def test_predict_writes_everything_it_promises(setup_1):
@@ -228,6 +237,10 @@ def test_predict_writes_everything_it_promises(setup_1):
     names = [f"action {k}" for k in range(8)]
     about = dict(detector="small", width=8, classes=names, frames=8, stride=2, short=40)
     save_weights(home / "model.safetensors", model, about)
+    bare = {key: x for key, x in about.items() if key != "short"}  # frames as they are
+    save_weights(home / "bare.safetensors", model, bare)
+    predict(home / "jump.avi", home / "bare.safetensors", home / "out")
+    assert Image.open(home / "out" / "masks" / "000000.png").size == (80, 60)
     classes = predict(home / "jump.avi", home / "model.safetensors", home / "out")
     written = {p.name for p in (home / "out").iterdir()}
     assert written == {"overlay.mp4", "masks", "frames.csv", "detections.csv", "classes.csv"}

@@ -157,6 +157,8 @@ def test_wrong_input_names_the_cure():
         video_record(np.ones((2, 4, 4)), mask, 0)
     with pytest.raises(ValueError, match="sigmoid"):
         video_record(mask * 3.0, mask, 0)
+    with pytest.raises(ValueError, match="not finite: the network diverged"):
+        video_record(mask * np.nan, mask, 0)
     with pytest.raises(ValueError, match="eval_clips"):
         video_record(mask * 1.0, mask, 0, np.ones((5, 2)))
     with pytest.raises(ValueError, match="clip_scores"):

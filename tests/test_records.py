@@ -1,8 +1,11 @@
 "Generated from nbs/03_records.ipynb: change the notebook, then `make export`."
+from PIL import Image
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from vad_ssl.files import DataError
+from vad_ssl.files import VideoError
 from vad_ssl.files import box_iou
 from vad_ssl.files import mask_box
 from vad_ssl.video import write_video
@@ -53,6 +56,7 @@ def test_class_names_stand_at_their_labels():
 
 
 def test_frames_come_from_file_or_memory_padding_is_black_and_an_unopened_video_is_opened(setup_1):
+    tmp = setup_1.tmp
     video = setup_1.video
     index, cache = [0, 3, 9, 9, 23, -1], {}
     frames = read(video, index)
@@ -62,6 +66,14 @@ def test_frames_come_from_file_or_memory_padding_is_black_and_an_unopened_video_
     assert len(cache) == 1
     later = replace(video, offset=4, n_frames=20)  # other frames under the same name
     np.testing.assert_array_equal(read(later, [0, 5], cache), read(video, [4, 9]))
+    hole = Video("hole", tmp / "hole")
+    hole.path.mkdir()
+    for k in (0, 1, 3):
+        Image.fromarray(frames[k]).save(hole.path / f"{k}.png")
+    for _ in range(2):
+        np.testing.assert_array_equal(read(hole, [3, -1, 1], cache), frames[[3, 5, 1]])
+        with pytest.raises(VideoError, match="frame 2 is missing"):
+            read(hole, [1, 2], cache)
     assert length(video) == length(replace(video, n_frames=0)) == 24
     assert length(replace(video, n_frames=0, offset=4)) == 20
 
@@ -138,6 +150,9 @@ def test_a_tube_with_masks_is_read_by_its_function_one_frame_at_a_time(setup_3):
     masks = truth_mask(round_one, [4, 5, 7, 8], 48, 64)
     assert masks.any((1, 2)).tolist() == [False, True, True, False]
     assert (masks[2] == disc(7, 6)).all()
+    why = "right: frame 5 has 32x24 pixels and its mask 64x48. Give masks of the video's size."
+    with pytest.raises(DataError, match=why):
+        truth_mask(round_one, [4, 5], 24, 32)
 
 
 def test_a_trimmed_record_begins_where_the_action_begins_and_reads_the_same_frames(setup_1):

@@ -185,6 +185,10 @@ def test_wrong_manifests_are_named(setup_1, setup_3):
     write_manifest(tmp / "wrong.csv", [videos[0]], [])
     with pytest.raises(DataError, match="is labelled here and has no action"):
         read_manifest(tmp / "wrong.csv", [strip(videos[0])])
+    for sides in ([videos[0]], []), ([], [videos[0]]):
+        write_manifest(tmp / "wrong.csv", *sides)
+        with pytest.raises(DataError, match="wrong.csv: .*_c00' is a test video. Remove it"):
+            read_manifest(tmp / "wrong.csv", [replace(videos[0], split="test")])
     with pytest.raises(DataError, match="not a manifest .FileNotFound"):
         read_manifest(tmp / "none.csv", videos)
 
@@ -311,6 +315,10 @@ def test_an_item_holds_what_it_should_and_only_what_it_may(setup_4):
     items = [Clips([empty, small[1]], True, size=(36, 30))[i] for i in range(2)]
     assert [item["index"] for item in items] == [1, 1]
     assert sum("no boxes" in item["bad"] for item in items) == 1
+    other = Tube(0, 4, np.full((12, 4), -1), lambda frame: np.ones((9, 9), bool))  # of another size
+    items = [Clips([replace(small[0], tubes=(other,)), small[1]], True)[i] for i in range(2)]
+    assert [item["index"] for item in items] == [1, 1]
+    assert sum("has 56x40 pixels and its mask 9x9" in item["bad"] for item in items) == 1
     with pytest.raises(DataError, match="no videos to draw clips from"):
         Clips([], True)
 

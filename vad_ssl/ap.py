@@ -49,10 +49,18 @@ TUBE = ["video", "label", "tube"]
 COLUMNS = [*TUBE, "frame", "score", *BOX]
 
 
+def _where(source: str | Path, row: int) -> str:
+    "A row of a table in memory, or its line in a file."
+    if not isinstance(source, Path):
+        return f"{source}: row {row}"
+    lines = [k for k, text in enumerate(source.read_bytes().splitlines(), 1) if text.strip()]
+    return f"{source}: line {lines[row + 1]}"
+
+
 def _check(
     table: pd.DataFrame,  # detections or truth
     extra: tuple = (),  # further columns that have to be there, such as "score"
-    source: str = "table",  # named in the error
+    source: str | Path = "table",  # named in the error
 ) -> pd.DataFrame:  # the same rows, numbered from 0
     "Refuse what would give a wrong number later."
     need = [*FRAME, *extra, *BOX]
@@ -62,7 +70,8 @@ def _check(
     for c in need:
         empty = table[c].isna().to_numpy()
         if empty.any():
-            raise TableError(f"{source}: row {empty.argmax()} has no {c}. Fill it in or remove it.")
+            where = _where(source, empty.argmax())
+            raise TableError(f"{where} has no {c}. Fill it in or remove it.")
     for c in need:
         if c in TUBE or not len(table):
             continue
@@ -71,12 +80,12 @@ def _check(
             raise TableError(f"{source}: {c} holds text. Give numbers.")
         bad = ~np.isfinite(table[c].to_numpy(float))
         if bad.any():
-            raise TableError(f"{source}: row {bad.argmax()} has no finite {c}. Correct it.")
+            raise TableError(f"{_where(source, bad.argmax())} has no finite {c}. Correct it.")
     frame = table.frame.to_numpy(float)
     bad = (frame < 0) | (frame % 1 != 0)
     if bad.any():
         why = f"frame {frame[bad.argmax()]:g}: count frames from 0, in whole numbers"
-        raise TableError(f"{source}: row {bad.argmax()}: {why}.")
+        raise TableError(f"{_where(source, bad.argmax())}: {why}.")
     return table.reset_index(drop=True)
 
 
@@ -355,6 +364,7 @@ def read_table(
     scored: bool = True,  # does it need a score?
 ) -> pd.DataFrame:
     "Load and check a table of detections."
+    path = Path(path)
     text = {"video": str, "label": str}
     empty = dict.fromkeys(COLUMNS, _EMPTY) | dict.fromkeys(text, [""])  # a video may be called NA
     try:
@@ -367,11 +377,12 @@ def read_table(
     wide, high = table.x2 >= table.x1, table.y2 >= table.y1
     flat = ~(wide & high)
     if flat.any():
-        raise TableError(f"{path}: row {flat.argmax()} is no box. Give x1 <= x2 and y1 <= y2.")
+        where = _where(path, flat.argmax())
+        raise TableError(f"{where} is no box. Give x1 <= x2 and y1 <= y2.")
     double = table.duplicated([*TUBE, "frame"])
     if double.any():
-        row = double.argmax()
-        raise TableError(f"{path}: row {row} repeats a frame of its tube. Renumber the tubes.")
+        where = _where(path, double.argmax())
+        raise TableError(f"{where} repeats a frame of its tube. Renumber the tubes.")
     table["label"] = _numbers(table.label, names, path)
     return table
 
@@ -388,7 +399,7 @@ def truth_table(
             part["tube"] = k
             parts.append(part.assign(video=video.name, label=tube.label))
     table = pd.concat(parts[1:] or parts, ignore_index=True)
-    if (table[BOX] < 0).all(axis=1).any():
+    if (table[BOX] == -1).all(axis=1).any():
         raise TableError("tubes with masks, but no boxes: use a protocol for masks.")
     kinds = {"video": str, "label": int, "tube": int}
     return table[[*TUBE, "frame", *BOX]].astype(kinds)

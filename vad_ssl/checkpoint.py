@@ -20,14 +20,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from .files import TrainingError
+from .files import TrainingError, beside
 
 # %% ../nbs/07_checkpoint.ipynb #ac8d84b4
 def _write_through(
     path: Path,
     data: bytes,
 ):
-    "Write a file, or the names in a folder, so that a power cut cannot take it back."
+    "Write a file so that a power cut cannot take it back."
     with open(path, "wb") as f:
         f.write(data)
         f.flush()
@@ -48,10 +48,15 @@ def save_weights(
     model: nn.Module,
     about: dict | None = None,  # what is needed to build the model again; any JSON
 ):
-    "Write a model's weights and what they belong to into one file, atomically."
-    part = Path(path).with_name(f".{Path(path).name}.{os.getpid()}")
-    _write_through(part, _pack(model, about))
-    os.replace(part, path)
+    "Write a model's weights and what they belong to into one file; TrainingError if it cannot."
+    try:
+        with beside(path) as part:
+            _write_through(part, _pack(model, about))
+    except OSError as error:
+        raise TrainingError(
+            f"{path}: weights cannot be written ({error.strerror}). "
+            "Make room or correct the rights, then start again"
+        ) from error
 
 # %% ../nbs/07_checkpoint.ipynb #5bdbbb9a
 def load_weights(
@@ -171,7 +176,10 @@ def _read_checkpoint(
 ) -> tuple:  # name -> weights, and the state
     "Read one checkpoint; raises ValueError if a checksum differs."
     files = {}
-    for name, checksum in json.loads((path / "sha256.json").read_text()).items():
+    sums = json.loads((path / "sha256.json").read_text())
+    if not isinstance(sums, dict) or "state.pt" not in sums:
+        raise ValueError("sha256.json lists no state.pt")
+    for name, checksum in sums.items():
         files[name] = (path / name).read_bytes()
         if hashlib.sha256(files[name]).hexdigest() != checksum:
             raise ValueError(f"the checksum of {name} differs")
@@ -185,11 +193,14 @@ def load_checkpoint(
     say=print,  # told about broken checkpoints
 ) -> dict | None:  # the state; None if there is nothing to resume
     "Load the newest checkpoint that is whole; a broken one is named, and the one before it used."
-    for path in checkpoints(folder):
+    found = checkpoints(folder)
+    for path in found:
         try:
             weights, state = _read_checkpoint(path)
         except (OSError, ValueError) as error:
-            say(f"{path}: broken checkpoint ({error}); going back to the one before")
+            last = "none is whole, training starts anew"
+            then = last if path == found[-1] else "going back to the one before"
+            say(f"{path}: broken checkpoint ({error}); {then}")
             continue
         for name, module in modules.items():
             module.load_state_dict(weights[name])

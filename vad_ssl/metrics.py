@@ -6,6 +6,7 @@
 __all__ = ['score_table', 'act_table', 'one_actor', 'bootstrap', 'interval']
 
 # %% ../nbs/44_metrics.ipynb #7d45b087
+import warnings
 from dataclasses import replace
 from zlib import crc32
 
@@ -54,11 +55,16 @@ def act_table(
     "The standard table: frame-AP and video-AP."
     tubes = detections if tubes is None else tubes
     columns = {}
-    for name, measure, found in (("f", frame_ap, detections), ("v", video_ap, tubes)):
-        for t in (0.2, 0.5, 0.75):
-            columns[f"{name}@{t}"] = measure(found, truth, t)
-        many = [measure(found, truth, t) for t in np.arange(10, 20) / 20]
-        columns[f"{name}@0.5:0.95"] = sum(many) / 10
+    many = np.arange(10, 20) / 20
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        for name, measure, found in (("f", frame_ap, detections), ("v", video_ap, tubes)):
+            rates = {t: measure(found, truth, t) for t in (0.2, *many)}
+            for t in (0.2, 0.5, 0.75):
+                columns[f"{name}@{t}"] = rates[t]
+            columns[f"{name}@0.5:0.95"] = sum(rates[t] for t in many) / 10
+    for text in dict.fromkeys(str(w.message) for w in said):  # once is enough
+        warnings.warn(text, stacklevel=2)
     table = 100 * pd.DataFrame(columns)
     if names:
         table = table.rename(index=dict(enumerate(names)))

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PACKAGED', 'DOUBT', 'Sight', 'sight', 'localise', 'build', 'load_detector', 'save_head', 'card', 'doubt',
-           'unsure_below', 'in_order', 'ahead', 'localise_file', 'overlay', 'frame_table', 'predict']
+           'unsure_below', 'in_order', 'ahead', 'seen_in_order', 'localise_file', 'overlay', 'frame_table', 'predict']
 
 # %% ../nbs/45_predict.ipynb #0ab511a2
 from collections.abc import Iterator
@@ -70,8 +70,7 @@ def localise(
     training = model.training
     model.eval()
     index = torch.from_numpy(eval_clips(frames.shape[1], sight.clip_len, sight.stride))
-    clips = _clips(frames, index)
-    outs = [model(part.to(device)) for part in clips.split(batch)]
+    outs = [model(_clips(frames, part).to(device)) for part in index.split(batch)]
     model.train(training)
     probs = torch.cat([out.logits.sigmoid() for out in outs])[:, 0].float().cpu()
     activations = torch.cat([out.activations for out in outs]).float().cpu()
@@ -176,15 +175,18 @@ def unsure_below(
 # %% ../nbs/45_predict.ipynb #ef80903f
 def in_order(
     path: Path,  # any video file, or a folder of frames
+    first: int = 0,  # frame
+    stop: int | None = None,  # the frame after the last; None: to the end
 ) -> Iterator[np.ndarray]:  # (h, w, 3) uint8
-    "All frames of a video, one after the other; each is read once."
-    return _images(Path(path)) if Path(path).is_dir() else decode(path)
+    "Frames of a video, one after the other; each is read once."
+    folder = Path(path).is_dir()
+    return _images(Path(path), first, stop) if folder else islice(decode(path), first, stop)
 
 
-def _images(folder: Path) -> Iterator[np.ndarray]:
+def _images(folder: Path, first: int, stop: int | None) -> Iterator[np.ndarray]:
     "Extracted frames, as `read_frames` gives them; VideoError where one is missing or odd."
     shape = None
-    for k, file in enumerate(numbered(folder)):
+    for k, file in enumerate(numbered(folder)[first:stop], first):
         if file is None:
             why = f"frame {k} is missing, see the numbers in the names"
             raise VideoError(f"{folder}: {why}. Extract again.")
@@ -204,6 +206,17 @@ def ahead(items: Iterator) -> Iterator:
             yield now
 
 
+def seen_in_order(
+    path: Path,  # any video file, or a folder of frames
+    seen: Window,  # what a detector sees of each frame
+    first: int = 0,  # frame
+    stop: int | None = None,  # the frame after the last; None: to the end
+) -> Iterator[Tensor]:  # (3, 1, h, w) uint8
+    "Frames as a detector sees them: of the large ones, no two are in memory."
+    for frame in in_order(path, first, stop):
+        yield seen.frames(torch.from_numpy(frame).permute(2, 0, 1)[:, None])
+
+
 def localise_file(
     model: nn.Module,
     path: Path,  # any video file, or a folder of frames
@@ -211,16 +224,11 @@ def localise_file(
     blocks: int = 4,  # blocks of clip_len * stride frames that are read at once
     bar: bool = False,
 ) -> tuple[Tensor, Tensor]:  # probabilities (n, h', w') at the detector's scale, activations
-    "Run a detector over a video file; VideoError if it cannot be read or is shorter than a clip."
+    "Run a detector over a video file; VideoError if it cannot be read."
     info = probe(path)
-    if info.frames < sight.clip_len:
-        raise VideoError(
-            f"{path}: only {info.frames} frames; this detector needs at least {sight.clip_len}"
-        )
     whole = window((info.height, info.width), short=sight.short)
     step = blocks * sight.clip_len * sight.stride
-    pixels = (torch.from_numpy(x).permute(2, 0, 1)[:, None] for x in in_order(path))
-    small = map(whole.frames, pixels)
+    small = seen_in_order(path, whole)
     parts = iter(lambda: list(islice(small, step)), [])
     count = -(-info.frames // step)
     found = [
@@ -286,12 +294,13 @@ def predict(
     Masks and boxes are those of the video's own pixels; the overlay of a large video is reduced.
     """
     model, about = load_detector(checkpoint, device)
-    probs, activations = localise_file(model, path, sight(about), bar=bar)
+    how = sight(about)
+    probs, activations = localise_file(model, path, how, bar=bar)
     info, masks = probe(path), Path(out) / "masks"
     masks.mkdir(parents=True, exist_ok=True)
     for old in masks.glob("[0-9]" * 6 + ".png"):  # of an earlier, longer video
         old.unlink()
-    seen = window((info.height, info.width), short=about["short"])
+    seen = window((info.height, info.width), short=how.short)
     write_csv(frame_table(probs, seen), masks.parent / "frames.csv")
     score = activations.mean(0).numpy()
     classes = pd.DataFrame({"action": about["classes"], "score": score})

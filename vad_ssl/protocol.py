@@ -70,6 +70,8 @@ def _check_video(prob: np.ndarray, truth: np.ndarray):
         raise ValueError(
             f"probs {prob.shape}, truths {truth.shape} are not one (t, h, w): resize one"
         )
+    if np.isnan(prob).any():
+        raise ValueError("probs are not finite: the network diverged. Train it again, more slowly")
     if prob.size and not 0 <= prob.min() <= prob.max() <= 1:
         raise ValueError("probs must lie in [0, 1]: pass logits.sigmoid(), not logits")
 

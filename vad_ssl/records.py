@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .files import DataError, VideoError
 from .video import IMAGES, probe, read_frames
 
 # %% ../nbs/03_records.ipynb #bc778e89
@@ -76,7 +77,12 @@ def read(
         return read_frames(video.path, np.where(indices < 0, -1, indices + video.offset))
     whole = video.path, video.offset, video.n_frames  # names may occur in two data sets
     if whole not in cache:
-        cache[whole] = read(video, range(length(video)))
+        try:
+            cache[whole] = read(video, range(length(video)))
+        except VideoError:  # not whole; the frames asked for may be there
+            cache[whole] = None
+    if cache[whole] is None:
+        return read(video, indices)
     frames = cache[whole][indices]
     frames[indices < 0] = 0
     return frames
@@ -96,7 +102,12 @@ def truth_mask(
             if not tube.start <= i < tube.stop:
                 continue
             if tube.masks is not None:
-                mask |= tube.masks(int(i))
+                found = tube.masks(int(i))
+                if found.shape != mask.shape:
+                    ours, theirs = ("x".join(map(str, x.shape[::-1])) for x in (mask, found))
+                    why = f"frame {i} has {ours} pixels and its mask {theirs}"
+                    raise DataError(f"{video.name}: {why}. Give masks of the video's size.")
+                mask |= found
             else:
                 x1, y1, x2, y2 = np.maximum(tube.boxes[i - tube.start], (0, 0, -1, -1))
                 mask[y1 : y2 + 1, x1 : x2 + 1] = True

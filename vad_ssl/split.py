@@ -111,6 +111,9 @@ def read_manifest(
     if lost:
         why = f"{len(lost)} videos not in the data, as {lost[0][:60]!r}"
         raise DataError(f"{path}: {why}. Use its own.")
+    tests = [n for n in table.name if known[n].split == "test"]
+    if tests:
+        raise DataError(f"{path}: {tests[0][:60]!r} is a test video. Remove it.")
     labelled = [known[n] for n in table.name[table.subset == "labelled"]]
     bare = [v.name for v in labelled if v.label < 0]
     if bare:

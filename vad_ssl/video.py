@@ -8,6 +8,7 @@ __all__ = ['MAX_FRAMES', 'IMAGES', 'show_strip', 'write_video', 'open_video', 'p
            'probe', 'read_frames', 'decode', 'verify', 'clip_indices', 'eval_clips', 'to_tensor', 'bikes']
 
 # %% ../nbs/01_video.ipynb #65f9a818
+import hashlib
 import io
 import json
 import re
@@ -20,6 +21,7 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 from urllib.error import URLError
 
@@ -34,7 +36,6 @@ from vad_ssl.files import (
     VideoError,
     beside,
     cache_folder,
-    content_key,
     fetch_archive,
     write_atomic,
 )
@@ -192,8 +193,12 @@ def walk(
     which: Iterable[int],  # numbers of pictures, rising, each once
 ) -> np.ndarray:  # uint8 (n, h, w, 3)
     "Decode from the start up to the last picture wanted."
-    got = list(pictures(path, set(map(int, which))))
-    if len({picture.shape for picture in got}) != 1:
+    only = set(map(int, which))
+    got = list(pictures(path, only)) if only else []
+    if len(got) < len(only) or not only:
+        why = f"{len(got)} of {len(only)} frames asked are there"
+        raise VideoError(f"{path}: {why}. Check the numbers asked, or the file.")
+    if len({picture.shape for picture in got}) > 1:
         raise VideoError(f"{path}: frames vary in size. Encode it again.")
     return np.stack(got)
 
@@ -273,16 +278,26 @@ def _lost(stream: av.VideoStream, packets: list, times: list) -> int:
     return len(due - set(times))
 
 
+_LISTENING = Lock()
+_listeners = [0, None]  # how many there are, and the level before them: it is the whole process's
+
+
 @contextmanager
 def _complaints() -> Iterator[list]:
     "What FFmpeg reports as errors meanwhile; by itself it patches up and goes on."
-    before = av.logging.get_level()
-    av.logging.set_level(av.logging.ERROR)
+    with _LISTENING:
+        if _listeners[0] == 0:
+            _listeners[1] = av.logging.get_level()
+            av.logging.set_level(av.logging.ERROR)
+        _listeners[0] += 1
     try:
         with av.logging.Capture() as said:
             yield said
     finally:
-        av.logging.set_level(before)
+        with _LISTENING:
+            _listeners[0] -= 1
+            if _listeners[0] == 0:
+                av.logging.set_level(_listeners[1])
 
 
 def scan(
@@ -512,8 +527,8 @@ def _stored_index(path: Path) -> Index | None:
 @lru_cache(maxsize=2**14)
 def index_file(path: str, size: int, mtime: int) -> Index:
     "`scan` of a file, or what is remembered of it; size and time only tell when that is stale."
-    mark = zlib.crc32(f"{path} {size} {mtime} {av.library_versions}".encode())
-    kept = cache_folder() / "index" / f"{content_key([path])}-{mark:08x}.npz"
+    mark = hashlib.sha256(f"{path} {size} {mtime} {av.library_versions}".encode()).hexdigest()
+    kept = cache_folder() / "index" / f"{mark[:20]}.npz"
     index = _stored_index(kept)
     if index is None:
         index = _prove(path, _checked(path))
