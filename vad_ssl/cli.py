@@ -51,7 +51,7 @@ class _Training:
         None
     )
     preset: Annotated[
-        Literal["demo", "pretrained", "real", "ucf101_24", "jhmdb21", "vos"] | None,
+        Literal["demo", "pretrained", "best", "real", "ucf101_24", "jhmdb21", "vos"] | None,
         tyro.conf.arg(help="other defaults than the demo's"),
     ] = None
 
