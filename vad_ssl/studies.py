@@ -179,7 +179,10 @@ STUDIES = {
                 for whose, base in (("the average's", _TAUGHT), ("own answer", _OWN))
                 for lam in (1.0, 3.0)
             },
-            "names agree": {**BEST, "lam": 0.0},
+            **{
+                f"names agree, weight {x}": {**BEST, "lam": 0.0, "naming_weight": x}
+                for x in (1.0, 3.0, 10.0)
+            },
         },
         base=vary(_REAL, part="validation", test_videos=8),
         films=True,
