@@ -180,7 +180,8 @@ STUDIES = {
                 for lam in (1.0, 3.0)
             },
             **{
-                f"names agree, weight {x}": {**BEST, "lam": 0.0, "naming_weight": x}
+                f"names agree{also}, weight {x}": {**BEST, "lam": 0.0, "naming_weight": x, **what}
+                for also, what in (("", {}), (", aligned", {"aligned": True}))
                 for x in (1.0, 3.0, 10.0)
             },
         },
@@ -491,9 +492,10 @@ STUDIES |= {
                 "pseudo": {**_OVERLAP, "naming": "pseudo"},
                 "pseudo, aligned": {**_OVERLAP, "naming": "pseudo", "aligned": True},
                 "agreement": {**_OVERLAP, "naming": "agreement"},
+                "agreement, aligned": {**_OVERLAP, "naming": "agreement", "aligned": True},
             },
             "naming_weight",
-            {"agreement": (3.0, 10.0, 30.0)},
+            dict.fromkeys(("agreement", "agreement, aligned"), (3.0, 10.0, 30.0)),
             (0.1, 0.3, 1.0),
         ),
         base=PRESETS["pretrained"],
