@@ -456,7 +456,7 @@ _IDEAS = {
     "dice": _OVERLAP,
     "recovery, dice": {**_STABLE, **_DICE, "differences": False},
 }
-_WEIGHTS = {"variance mask": (30.0, 100.0, 300.0), "gradient mask": (30.0, 100.0, 300.0)}
+_WEIGHTS = dict.fromkeys(("variance mask", "gradient mask"), (10.0, 30.0, 100.0, 300.0))
 _WEIGHTS |= {idea: (0.3, 1.0, 3.0) for idea in _IDEAS if "entropy" in idea}
 _WEIGHTS |= {idea: (1.0, 3.0, 10.0) for idea in _IDEAS if "dice" in idea}
 _WEIGHTS |= dict.fromkeys(("plain", "both"), (3.0, 10.0, 30.0, 100.0))  # of three, 10 was best
