@@ -9,6 +9,7 @@ from vad_ssl.config import PRESETS
 from vad_ssl.config import Run
 from vad_ssl.config import settings
 from vad_ssl.detector import small_detector
+from vad_ssl.dev import repository
 from vad_ssl.i3d import kinetics_path
 from vad_ssl.video import write_video
 from vad_ssl.vos import small_vos
@@ -20,6 +21,7 @@ import os
 import pytest
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -319,3 +321,16 @@ def test_the_help_of_a_light_command_loads_no_torch():
     code = "import sys; from vad_ssl.cli import main; main(['--help']); print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.stdout.strip().endswith("False"), run.stdout + run.stderr
+
+
+def test_make_clean_deletes_no_folder_that_the_environment_names():
+    import shutil
+
+    from vad_ssl.dev import repository
+
+    if not shutil.which("make"):
+        pytest.skip("no make")
+    for words in (["clean"], ["clean", "OUT=/my/films"]):
+        how = dict(cwd=repository(), env={**os.environ, "OUT": "/my/films"})
+        run = subprocess.run(["make", "-n", *words], capture_output=True, text=True, **how)
+        assert "rm -rf" in run.stdout and "/my/films" not in run.stdout
