@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 SEED ?= 0
-OUT ?= demo
+OUT := demo
 
 .PHONY: demo test test-slow lab docs export clean
 demo: $(STAMP)  ## draw the data, train four detectors, evaluate, write the report to $(OUT)/
@@ -31,4 +31,4 @@ $(STAMP): settings.ini setup.py constraints.txt
 	touch $@
 
 clean:  ## remove what the commands above made (not the notebooks' outputs)
-	rm -rf .venv build docs/_build docs/_nbs *.egg-info $(OUT) .pytest_cache
+	rm -rf .venv build docs/_build docs/_nbs *.egg-info demo .pytest_cache

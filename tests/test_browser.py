@@ -295,6 +295,26 @@ def test_a_folder_of_a_run_is_a_slider_that_changes_the_maps(page, film, tmp_pat
     assert len(pictures) == 4
 
 
+@pytest.mark.parametrize("names", [("map", "detector"), ("detector", "map")])
+def test_a_map_beside_a_detector_shows_of_each_in_the_inspector_what_it_has(
+    page, film, tmp_path, names
+):
+    torch.manual_seed(0)
+    known = {"map": film[1], "detector": small_detector(3, width=8)}
+    both = Inspector(film[0], {name: known[name] for name in names}, truth=film[3])
+    page.goto(both.to_html(tmp_path / "both.html").as_uri())
+    slider = page.get_by_role("slider", name="checkpoint")
+    slider.wait_for()
+    for k in (0, 1, 0):
+        slider.fill(str(k))
+        shown = page.locator("figcaption").filter(visible=True).all_inner_texts()
+        assert shown == list(both.panels(names[k]))
+        titles = page.get_by_text("class activations"), page.get_by_text("routing assignments")
+        for found in (*titles, page.get_by_label("attention", exact=True)):
+            assert found.is_visible() == (names[k] == "detector")
+    assert page.errors == []
+
+
 def test_dark_mode_is_dark(page, standalone):
     page.emulate_media(color_scheme="dark")
     page.goto(standalone)

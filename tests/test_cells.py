@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 
-from vad_ssl.cells import NotebookError, _bound_names, _read_names, indented, render
+from vad_ssl.cells import NotebookError, _bound_names, _read_names, code_cells, indented, render
 
 
 def test_names_bound_and_read_by_a_cell():
@@ -74,11 +74,20 @@ def test_a_name_that_nobody_makes_is_refused_with_the_cell(setup_1):
         render(notebook(*toy[:3], "#| test looks for a name\nassert lost == 1"))
 
 
-def test_a_nameless_test_is_refused(setup_1):
+def test_a_nameless_test_is_refused_and_so_is_a_name_that_is_taken(setup_1):
     notebook = setup_1.notebook
     toy = setup_1.toy
     with pytest.raises(NotebookError, match="needs a name"):
         render(notebook(*toy[:3], "#| test\nassert True is not False"))
+    with pytest.raises(NotebookError, match="cell4: a second test_sums_are_right"):
+        render(notebook(*toy[:3], "#| test sums are right\n1", "#| test sums, are right\n2"))
+
+
+def test_magics_are_left_out_but_not_the_insides_of_strings(setup_1):
+    notebook = setup_1.notebook
+    lines = '%time 1\n!ls\ntext = """\n% kept\n! kept\n"""\n%who'
+    found = code_cells(notebook(lines))[0].source
+    assert found == 'text = """\n% kept\n! kept\n"""'
 
 
 def test_setup_cells_may_build_on_each_other(setup_1):

@@ -9,6 +9,7 @@ from vad_ssl.config import PRESETS
 from vad_ssl.config import Run
 from vad_ssl.config import settings
 from vad_ssl.detector import small_detector
+from vad_ssl.dev import repository
 from vad_ssl.i3d import kinetics_path
 from vad_ssl.video import write_video
 from vad_ssl.vos import small_vos
@@ -20,6 +21,7 @@ import os
 import pytest
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -57,6 +59,7 @@ def setup_1():
 
     home = Path(tempfile.mkdtemp())
     (home / "text.avi").write_text("this is not a video")
+    (home / "taken").write_text("in the way")
     (home / "empty").mkdir()
     write_video(home / "blink.avi", draw_video("Walk", np.random.default_rng(0), frames=3)[0]);
     return SimpleNamespace(attempt=attempt, home=home)
@@ -115,6 +118,18 @@ def test_wrong_use_is_one_line_and_status_two(setup_1):
         "labels=1.5": ["split", "--labels", "1.5"],
         "seed=-1": ["split", "--seed", "-1"],
         "is a folder": ["split", "--out", home],
+        f"{home}: is a folder": ["check-data", home, "--fix-manifest", home],
+        "taken: cannot be written": ["check-data", home / "empty", "--out", home / "taken" / "r.csv"],
+        "/x: cannot": ["split", "--data", home / "empty", "--out", "/proc/x/split.csv"],
+        "empty: is a folder": ["weights", "drawn", "--out", home / "empty"],
+        "kinetics: leave out --out": ["weights", "kinetics", "--out", home / "w.safetensors"],
+        "drawn: leave out --run": ["weights", "drawn", "--run", home],
+        "--out: leave out --seed, --steps": ["weights", "drawn", "--seed", "5", "--steps", "10"],
+        "--run: leave out --others": ["weights", "real", "--others", home],
+        "nothing: leave out --bad-files": ["evaluate", "--detections", home / "a", "--bad-files", "3"],
+        "own: leave out --budget": ["study", "vos", "--budget", "full", "--out", home / "o"],
+        "export: leave out --slow": ["dev", "export", "--slow"],
+        "method=mixmatch": ["demo", "--method", "mixmatch", "--out", home / "o"],
         "workers=-1": ["check-data", home, "--workers", "-1"],
         "manifest=split.csv: the task vos": ["train", "--preset", "vos", "--manifest", "split.csv"],
         "knows supervised": ["demo", "--preset", "vos", "--out", home / "o"],
@@ -202,7 +217,6 @@ def test_the_packaged_weights_say_how_they_were_made_and_a_place_for_new_ones_is
     attempt = setup_1.attempt
     home = setup_1.home
     assert attempt("weights", "drawn") == (0, "")
-    (home / "taken").write_text("in the way")
     status, text = attempt("weights", "drawn", "--out", home / "taken" / "new.safetensors")
     assert status == 2 and text.count("\n") == 1
 
@@ -210,9 +224,8 @@ def test_the_packaged_weights_say_how_they_were_made_and_a_place_for_new_ones_is
 def test_a_folder_that_cannot_be_written_is_named_before_any_work(setup_1):
     attempt = setup_1.attempt
     home = setup_1.home
-    (home / "file").write_text("in the way")
-    status, text = attempt("demo", "--out", home / "file" / "demo")
-    assert status == 2 and "file" in text and text.count("\n") == 1
+    status, text = attempt("demo", "--out", home / "taken" / "demo")
+    assert status == 2 and "taken" in text and text.count("\n") == 1
 
 
 def test_a_data_set_is_checked_and_damage_is_found_and_left_out_of_the_manifest(setup_1):
@@ -272,7 +285,7 @@ def test_objects_are_drawn_scored_and_followed_and_the_wrong_checkpoint_is_named
     score = ["--checkpoint", home / "vos.safetensors", "--data", home / "vos", "--out", home / "s"]
     assert attempt("evaluate", *score) == (0, "")
     assert "J,F" in (home / "s" / "frames.csv").read_text().splitlines()[0]
-    assert "leave out --csv" in attempt("evaluate", *score, "--protocol", "strict")[1]
+    assert "leave out --protocol" in attempt("evaluate", *score, "--protocol", "strict")[1]
     looked = attempt("inspect", film, *score[:2], "--out", home / "p.html")
     assert looked[0] == 2 and "follows objects" in looked[1]
     for words, reason in (
@@ -308,3 +321,16 @@ def test_the_help_of_a_light_command_loads_no_torch():
     code = "import sys; from vad_ssl.cli import main; main(['--help']); print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.stdout.strip().endswith("False"), run.stdout + run.stderr
+
+
+def test_make_clean_deletes_no_folder_that_the_environment_names():
+    import shutil
+
+    from vad_ssl.dev import repository
+
+    if not shutil.which("make"):
+        pytest.skip("no make")
+    for words in (["clean"], ["clean", "OUT=/my/films"]):
+        how = dict(cwd=repository(), env={**os.environ, "OUT": "/my/films"})
+        run = subprocess.run(["make", "-n", *words], capture_output=True, text=True, **how)
+        assert "rm -rf" in run.stdout and "/my/films" not in run.stdout

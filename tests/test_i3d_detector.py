@@ -22,6 +22,8 @@ def test_what_learns_is_what_the_setting_says_and_statistics_stay_as_they_are(se
     blocks = {f"Mixed_{x}" for x in ("4b", "4c", "4d", "4e", "4f", "5b", "5c")}
     assert learning(KineticsEncoder("late")) == blocks
     assert {"Conv3d_1a_7x7", "Mixed_3b", "Mixed_4f"} <= learning(KineticsEncoder("all"))
+    with pytest.raises(ValueError, match="learns='head': choose none, late, all"):
+        KineticsEncoder("head")
     encoder = KineticsEncoder("all").train()
     before = [x.clone() for x in encoder.buffers()]
     encoder(torch.rand(2, 3, 8, 64, 64))

@@ -66,6 +66,13 @@ def test_any_number_of_frames_and_any_frame_size_gives_logits():
 def test_an_unknown_layer_is_refused_with_the_list_of_known_ones():
     with pytest.raises(ValueError, match="Mixed_4f"):
         I3D(until="Mixed_9z")
+    for name in ("Conv3d_2c", "Mixed_3b"):  # no layer, and one without a stride
+        with pytest.raises(ValueError, match=f"strides of '{name}': only .*Conv3d_2c_3x3"):
+            I3D(until="Mixed_3b", strides={name: 2})
+    small = I3D(until="Conv3d_2b_1x1")
+    for names in (("MaxPool3d_2a_3x3", "Conv3d_1a_7x7"), ("Mixed_9",), ("Mixed_3b",)):
+        with pytest.raises(ValueError, match="give some of .*Conv3d_2b_1x1'], in this order"):
+            small.endpoints(torch.zeros(1, 3, 2, 16, 16), *names)
 
 
 def test_a_shorter_network_takes_what_it_has_and_foreign_weights_are_refused():

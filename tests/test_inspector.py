@@ -1,4 +1,5 @@
 "Generated from nbs/52_inspector.ipynb: change the notebook, then `make export`."
+from functools import partial
 from pathlib import Path
 from torch import nn
 from types import SimpleNamespace
@@ -34,12 +35,16 @@ def setup_1():
     return SimpleNamespace(model=model, home=home, drawn=drawn, boxes=boxes)
 
 
-def test_a_detector_without_routing_shows_none(setup_1):
+def test_a_detector_without_routing_shows_none_and_a_map_beside_a_detector_leaves_classes_their_names(setup_1):
     model = setup_1.model
     film = torch.rand(3, 8, 24, 32)
     plain = small_detector(3, width=8, routing="pooled")
     steps = Inspector(film, {"routed": model, "pooled": plain}).data()["steps"]
     assert steps[0]["routing"]["shape"] == [8, 3, 3, 4] and steps[1]["routing"] is None
+    beside = Inspector(film, {"mine": film[0], "detector": model}).data()
+    assert beside["classes"] == ["class 1", "class 2", "class 3"]
+    assert [step["activations"] is None for step in beside["steps"]] == [True, False]
+    assert [step["loc2"] is None for step in beside["steps"]] == [True, False]
 
 
 def test_the_live_notebook_is_one_valid_cell(setup_1):
@@ -100,16 +105,19 @@ def test_the_page_holds_the_maps_of_the_detector(setup_1, setup_2):
     assert json.loads(json.dumps(data))["t"] == 8
 
 
-def test_moving_the_frame_asks_the_detector_nothing(setup_1, setup_2):
+def test_a_detector_is_asked_once_for_both_views_and_the_viewer_begins_where_one_says(setup_1, setup_2):
     model = setup_1.model
+    home = setup_1.home
     film = setup_2.film
     calls = []
     hook = model.register_forward_hook(lambda *_: calls.append(1))
-    live = Inspector(film, model).widget(frame=2)
-    assert len(calls) == 1 and live.frame == 2  # both views in one pass
-    live.frame, live.ramp = 5, 0.5
-    assert len(calls) == 1
+    live = Inspector(film, model)
+    viewer = live.widget(frame=2, ramp=0.5)
     hook.remove()
+    assert len(calls) == 1 and (viewer.frame, viewer.start) == (2, {"ramp": 0.5})
+    for begin in (live.widget, partial(live.to_html, home / "late.html")):
+        with pytest.raises(ValueError, match="no frame 8; the clip holds 0..7"):
+            begin(frame=8)
 
 
 def test_arrays_alone_a_file_alone_and_a_second_view_of_ones_own(setup_1, setup_2):
@@ -212,3 +220,28 @@ def test_what_does_not_fit_is_named(setup_1, setup_2):
         Inspector(film, model, truth=np.zeros((8, 3, 3)))
     with pytest.raises(ValueError, match="no such checkpoint"):
         Inspector(film, home / "none.safetensors")
+    with pytest.raises(ValueError, match="map 1: of 3 classes, but there are 2 names"):
+        Inspector(film, [model], classes=["a", "b"])
+
+
+def test_several_checkpoints_keep_their_names_apart_and_agree_on_classes_and_clips(setup_1, setup_2):
+    model = setup_1.model
+    film = setup_2.film
+    root, about = Path(tempfile.mkdtemp()), {"detector": "small", "width": 8, "frames": 8, "stride": 2}
+    files = [root / top / "run" / "model.safetensors" for top in ("one", "two")]
+
+
+    def kept(classes, short):
+        "Two checkpoints; the second is trained for these."
+        for file, *said in (files[0], ["a", "b", "c"], 24), (files[1], classes, short):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            save_weights(file, model, about | dict(zip(("classes", "short"), said)))
+        return files
+
+
+    both = Inspector(film, kept(["a", "b", "c"], 24))
+    assert list(both.looks) == ["one/run/model", "two/run/model"]
+    assert list(Inspector(film, [files[0]] * 2).looks) == ["1", "2"]
+    for classes, short in ((["c", "a", "b"], 24), (["a", "b", "c"], 48)):
+        with pytest.raises(ValueError, match="one/run/model and two/run/model: trained for different"):
+            Inspector(film, kept(classes, short))

@@ -23,7 +23,7 @@ import pytest
 import tempfile
 import torch
 
-from vad_ssl.panels import Look, look, look_at, panels, read_clip, real_clip, show_panels
+from vad_ssl.panels import Look, look, look_at, mirror, panels, read_clip, real_clip, show_panels
 
 
 def test_one_pixel_worked_by_hand():
@@ -136,13 +136,17 @@ def test_a_detector_without_routing_shows_none():
             torch.testing.assert_close(seen.routing.sum(1), torch.ones(8, 3, 4))
 
 
-def test_an_array_stands_for_a_detector(setup_1):
+def test_an_array_stands_for_a_detector(setup_1, setup_2):
     loc1 = setup_1.loc1
     loc2 = setup_1.loc2
+    model = setup_2.model
     seen = look_at(loc1, torch.rand(3, 8, 12, 14), loc2)
     assert isinstance(seen, Look)
     assert torch.equal(seen.loc1, torch.from_numpy(loc1)) and seen.valid.all()
     assert look_at(loc1, torch.rand(3, 8, 12, 14)).loc2 is None
+    for x, second in ((model, loc2), (loc1, mirror), (loc1, mirror(1, 12))):
+        with pytest.raises(ValueError, match="second_view: give for a detector a View"):
+            look_at(x, torch.rand(3, 8, 12, 14), second)
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +166,9 @@ def test_a_clip_comes_from_an_array_a_tensor_a_file_or_a_record(setup_3):
     assert read_clip(drawn[:8])[0].shape == (3, 8, *drawn.shape[1:3])
     same = torch.rand(3, 2, 4, 4)
     assert torch.equal(read_clip(same)[0], same)
+    for wrong in (255 * same, (255 * same).byte(), same - 0.5, drawn[:8] / 255):
+        with pytest.raises(ValueError, match=r"a clip as an? \w+ has .*, not \S+ from \S+ to \S+"):
+            read_clip(wrong)
     with pytest.raises(ValueError, match="no frame 99; it holds 0..23"):
         read_clip(home / "walk.avi", frame=99)
     tube = Tube(0, 0, np.array([[8, 8, 23, 39]] * 24))

@@ -12,7 +12,7 @@ import re
 import tempfile
 import time
 
-from vad_ssl.report import arms, demo, gap_closed, page, quartiles, verdict
+from vad_ssl.report import _about, arms, demo, gap_closed, page, quartiles, verdict
 
 
 def test_the_quartiles_of_nine():
@@ -51,11 +51,25 @@ def test_half_of_a_gap():
     assert gap_closed(three, "f_map_50").tolist() == [0, 50, 100]
 
 
+def test_what_the_report_says_of_its_runs_is_what_they_were():
+    usual = vary(PRESETS["pretrained"], method="supervised")
+    told = _about(usual, [0])
+    assert "seed 0)" in told and "name other drawn motions. Settings were chosen" in told
+    assert "Settings" not in _about(vary(usual, epochs=1), [0])
+    told = _about(vary(PRESETS["demo"], root="/my/films"), [3, 4])
+    assert "training videos in films,\nseeds 3, 4)" in told and "random weights. Scores" in told
+
+
 def test_the_arms_of_the_demo_share_all_but_what_makes_them():
     four = arms(PRESETS["pretrained"])
     assert {run.network.weights for run in four.values()} == {"drawn"}
     assert len({run.training for run in four.values()}) == 1
     assert [run.data.label_fraction for run in four.values()] == [0.2, 0.2, 0.2, 1.0]
+    for preset in PRESETS.values():
+        assert len(arms(preset)) == 4
+    for name, value in (("method", "mixmatch"), ("attention", "gradient"), ("lam", 5.0)):
+        with pytest.raises(ValueError, match=f"{name}={value}: every arm"):
+            arms(vary(PRESETS["pretrained"], **{name: value}))
 
 
 @pytest.fixture(scope="module")

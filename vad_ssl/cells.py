@@ -22,16 +22,25 @@ class Cell(NamedTuple):
     source: str
 
 # %% ../nbs/91_cells.ipynb #60dc89f1
+def _without_magics(source: str) -> str:
+    "Lines that begin with % or ! made empty, unless they stand inside a string."
+    inside = _string_lines(re.sub(r"^[%!]", "#", source, flags=re.M))
+    lines = enumerate(source.splitlines(), 1)
+    return "\n".join(
+        "" if line[:1] in ("%", "!") and k not in inside else line for k, line in lines
+    )
+
+
 def code_cells(
     path: Path,  # notebook
 ) -> list:  # of Cell
-    "Code cells of a notebook, parsed by nbdev; lines of magics are left out."
+    "Code cells of a notebook, parsed by nbdev; lines of magics, outside strings, are left out."
     from nbdev.process import NBProcessor
 
     found = []
     for c in NBProcessor(Path(path)).nb.cells:
         if c.cell_type == "code":
-            source = re.sub(r"^[%!].*$", "", c.source, flags=re.M).strip("\n")
+            source = _without_magics(c.source).strip("\n")
             found.append(Cell(c.get("id", "?"), c.directives_, source))
     return found
 
@@ -74,13 +83,19 @@ def _read_names(source: str) -> set:
     return free & {n.id for n in nodes if isinstance(n.ctx, ast.Load)}
 
 # %% ../nbs/91_cells.ipynb #46cd260d
-def indented(source: str) -> str:
-    "Indent code by four spaces, but not the insides of its multi-line strings."
+def _string_lines(source: str) -> set:
+    "Numbers of the lines that begin inside a multi-line string."
     inside = set()
     for node in ast.walk(ast.parse(source)):
         text = isinstance(getattr(node, "value", ""), str)
         if isinstance(node, (ast.Constant, ast.JoinedStr)) and text:
             inside.update(range(node.lineno + 1, node.end_lineno + 1))
+    return inside
+
+
+def indented(source: str) -> str:
+    "Indent code by four spaces, but not the insides of its multi-line strings."
+    inside = _string_lines(source)
     lines = source.splitlines()
     return "\n".join(
         line if k in inside or not line else "    " + line for k, line in enumerate(lines, 1)
@@ -166,7 +181,7 @@ def render(
     if not any("test" in c.directives for c in marked):
         return None, ""
     known = {*imports, *exports, *dir(builtins)}
-    blocks, owner, fixtures = [], {}, 0
+    blocks, owner, fixtures = {}, {}, 0
     for cell in marked:
         made = set(_bound_names(cell.source))
         unknown = _read_names(cell.source) - made - known - owner.keys()
@@ -177,7 +192,13 @@ def render(
             )
         names = _mentioned(cell)
         needs = {name: fixture for name, fixture in owner.items() if name in names}
-        blocks.append(_fixture_or_test(cell, needs, fixtures + 1, path.name))
+        block = _fixture_or_test(cell, needs, fixtures + 1, path.name)
+        called = re.search(r"^def (\w+)", block, re.M)[1]
+        if called in blocks:
+            raise NotebookError(
+                f"{path.name}, cell {cell.id}: a second {called}; rename one of them"
+            )
+        blocks[called] = block
         if "setup" in cell.directives:
             fixtures += 1
             own = [n for n in _bound_names(cell.source) if n not in imports]
@@ -191,4 +212,4 @@ def render(
     own = f"\nfrom vad_ssl.{module} import {', '.join(mine)}\n" if mine else ""
     name = f"test_{module or re.sub(r'^[0-9]+_', '', path.stem)}.py"
     text = head + "\n".join(sorted(lines)) + "\n" + _wrapped(own) + "\n\n"
-    return name, text + "\n\n\n".join(blocks) + "\n"
+    return name, text + "\n\n\n".join(blocks.values()) + "\n"

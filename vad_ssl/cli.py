@@ -11,7 +11,7 @@ import io
 import itertools
 import os
 import sys
-from dataclasses import dataclass, make_dataclass
+from dataclasses import dataclass, fields, make_dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -31,9 +31,26 @@ def _writable(folder: Path) -> Path:
         (folder / ".writable").unlink(missing_ok=True)
     except OSError as error:
         raise ValueError(
-            f"{folder}: cannot be written ({error.strerror}); choose another folder with --out"
+            f"{folder}: cannot be written ({error.strerror}); choose another folder"
         ) from None
     return folder
+
+
+def _new_file(path: Path) -> Path:
+    "A file that can be written, or fail before any work is done."
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder; give the name of a file")
+    _writable(path.parent)
+    return path
+
+
+def _refuse(command, why: str, *names: str):
+    "Options that were given, though nothing would use them, raise ValueError."
+    usual = {field.name: field.default for field in fields(command)}
+    given = [name for name in names if getattr(command, name) != usual[name]]
+    if given:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise ValueError(f"{why}: leave out {options}")
 
 
 def _device() -> str:
@@ -117,6 +134,8 @@ class _RunStudy:
             raise ValueError(f"study {self.name!r}: choose {', '.join(studies.STUDIES)}")
         out = _writable(self.out)
         base = studies.STUDIES[self.name].base
+        if base.task == "vos":
+            _refuse(self, f"study {self.name} has a length of its own", "budget")
         budget = studies.BUDGETS[self.budget] if base.task == "detection" else {}
         given = {"root": self.data, "extra": self.extra}
         base = studies.pretrained(base) if self.weights else base
@@ -156,11 +175,11 @@ class _Evaluate:
 
         if bool(self.checkpoint) == bool(self.detections):
             raise ValueError("give --checkpoint or --detections")
-        if self.detections and (self.out or self.protocol != "paper"):
-            raise ValueError(
-                "--detections has one protocol, the standard one, and writes nothing: "
-                "leave out --protocol and --out"
+        if self.detections:
+            why = (
+                "--detections has one protocol, the standard one, reads no video and writes nothing"
             )
+            _refuse(self, why, "protocol", "bad_files", "out")
         if self.csv and not self.data:
             raise ValueError(f"csv={self.csv}: give the folder of its videos as --data")
         about = load_weights(self.checkpoint)[1] if self.checkpoint else {}
@@ -170,10 +189,7 @@ class _Evaluate:
     def objects(self):
         from vad_ssl.run import score_objects
 
-        if self.csv or self.bad_files or self.protocol != "paper":
-            raise ValueError(
-                "a network that follows objects: leave out --csv, --protocol, --bad-files"
-            )
+        _refuse(self, "a network that follows objects", "csv", "protocol", "bad_files")
         out = _writable(self.out or self.checkpoint.parent / "evaluation")
         return score_objects(self.checkpoint, self.data or "", out, _device())
 
@@ -266,14 +282,13 @@ class _Inspect:
         probe(self.video)
         if self.kinetics and self.checkpoint:
             raise ValueError("--kinetics needs no --checkpoint: give one of them")
+        if self.out:
+            _new_file(self.out)
         model = self.checkpoint or ("kinetics" if self.kinetics else "real")
         if model == "real":
             print(card(load_weights(PACKAGED)[1]))
         if not self.out:
             return serve(self.video, model, self.frame)
-        _writable(self.out.parent)
-        if self.out.is_dir():
-            raise ValueError(f"{self.out}: is a folder; give the name of a page, such as page.html")
         title = self.video.name
         shown = Inspector(self.video, model, frame=self.frame, title=title)
         print(shown.to_html(self.out))
@@ -322,13 +337,11 @@ class _Split:
             raise ValueError(f"labels={self.labels}: give a share above 0 and at most 1")
         if self.seed < 0:
             raise ValueError(f"seed={self.seed}: give 0 or more")
-        if self.out.is_dir():
-            raise ValueError(f"{self.out}: is a folder; give the name of a file")
         if self.csv and not self.data:
             raise ValueError(f"csv={self.csv}: give the folder of its videos as --data")
+        _new_file(self.out)
         videos = read_data(self.data or actors(), self.csv)
         labelled, unlabelled = split_labelled(videos, self.labels, self.seed)
-        _writable(self.out.parent)
         write_manifest(self.out, labelled, unlabelled)
         print(f"{len(labelled)} labelled and {len(unlabelled)} unlabelled videos: {self.out}")
 
@@ -350,6 +363,8 @@ class _CheckData:
 
         if self.workers is not None and self.workers < 1:
             raise ValueError(f"workers={self.workers}: give at least 1")
+        for path in filter(None, (self.out, self.fix_manifest)):
+            _new_file(path)
         bad = {}
         videos = read_data(self.root, self.csv, bad)
         report = check_data(videos, self.workers, bad)
@@ -357,10 +372,8 @@ class _CheckData:
         wrong = int((report.severity == "error").sum())
         print(f"{len(videos) + len(bad)} videos, {wrong} errors, {len(report) - wrong} notes")
         if self.out:
-            _writable(self.out.parent)
             report.to_csv(self.out, index=False)
         if self.fix_manifest:
-            _writable(self.fix_manifest.parent)
             good = [v for v in usable(videos, report) if v.split != "test"]
             known = [v for v in good if v.label >= 0]
             write_manifest(self.fix_manifest, known, [v for v in good if v.label < 0])
@@ -387,16 +400,18 @@ class _Weights:
             return self.drawn() if self.name == "drawn" else self.real()
         from vad_ssl.i3d import kinetics_path, kinetics_weights
 
+        _refuse(self, "weights kinetics", "out", "run", "others", "seed", "steps")
         count = sum(v.numel() for v in kinetics_weights().values())
         print(f"{count:,} numbers in {kinetics_path()}")
 
     def drawn(self):
         from vad_ssl.pretrain import drawn_weights, make_drawn_weights
 
+        _refuse(self, "weights drawn", "run", "others")
         if self.out:
-            _writable(self.out.parent)
-            about = make_drawn_weights(self.out, self.seed, steps=self.steps)
+            about = make_drawn_weights(_new_file(self.out), self.seed, steps=self.steps)
         else:
+            _refuse(self, "weights drawn makes none without --out", "seed", "steps")
             about = drawn_weights()[1]
         print("\n".join(f"{name}: {value}" for name, value in about.items()))
 
@@ -408,9 +423,12 @@ class _Weights:
 
         if (self.run is None) != (self.out is None):
             raise ValueError("weights real: give both --run and --out, or neither")
+        _refuse(self, "weights real", "seed", "steps")
         if self.out:
             others = folder(self.others) if self.others else []
-            package_run(self.run, self.out, others)
+            package_run(self.run, _new_file(self.out), others)
+        else:
+            _refuse(self, "weights real makes none without --run", "others")
         print(card(load_weights(self.out or PACKAGED)[1]))
 
 
@@ -426,6 +444,7 @@ class _Dev:
 
         if self.job == "test":
             return dev.test(self.slow)
+        _refuse(self, f"dev {self.job}", "slow")
         return site.docs() if self.job == "docs" else getattr(dev, self.job)()
 
 

@@ -32,6 +32,8 @@ class KineticsEncoder(nn.Module):
         learns: Literal["none", "late", "all"] = "none",  # which convolutions, see `LEARNS`
     ):
         super().__init__()
+        if learns not in LEARNS:
+            raise ValueError(f"learns={learns!r}: choose {', '.join(LEARNS)}")
         self.i3d = I3D(until="Mixed_5c").to(memory_format=torch.channels_last_3d)  # faster on CPUs
         for name, module in self.i3d.named_modules():
             if isinstance(module, nn.Conv3d):

@@ -131,6 +131,9 @@ class I3D(nn.Module):
         kinds = dict(Conv3d=Unit3D, MaxPool3d=MaxPool3d, Mixed=Inception)
         if until not in (*LAYERS, "logits"):
             raise ValueError(f"until={until!r}: use 'logits' or one of {list(LAYERS)}")
+        strided = [name for name in LAYERS if not name.startswith("Mixed")]
+        if unknown := set(strides or ()) - set(strided):
+            raise ValueError(f"strides of {min(unknown)!r}: only {strided} have some")
         for name, args in LAYERS.items():
             if strides and name in strides:
                 args = (*args[:-1], strides[name])
@@ -153,6 +156,9 @@ class I3D(nn.Module):
 
     def endpoints(self, clips, *names):
         "Outputs (b, c, t, h, w) of the layers called `names`, which are in the order of `LAYERS`."
+        built = [name for name in LAYERS if hasattr(self, name)]
+        if list(names) != [name for name in built if name in names]:
+            raise ValueError(f"endpoints {names}: give some of {built}, in this order")
         out, x = [], clips
         for name in LAYERS:
             if len(out) == len(names):

@@ -152,6 +152,8 @@ function paintRouting(canvas, routing, s, data, palette) { // rows: children, co
   }
 }
 
+const appear = (node, there) => { node.style.display = there ? "" : "none"; };
+
 // ---- controls -------------------------------------------------------------------------------------------------------
 
 function controls(data, s) {
@@ -165,8 +167,8 @@ function controls(data, s) {
   };
   const bars = [make("div", { className: "bar" }, c.play, labelled("frame", c.frame, "wide"), c.frameText)];
   if (data.steps.length > 1) bars.push(make("div", { className: "bar" }, labelled("checkpoint", c.step, "wide"), c.stepText));
-  const loss = data.steps[0].loc2 ? [labelled("attention", c.attention), labelled("ramp w", c.ramp), c.rampText] : [];
-  bars.push(make("div", { className: "bar" }, ...loss, labelled("frames", c.window), labelled("normalise", c.normalise),
+  c.loss = [labelled("attention", c.attention), labelled("ramp w", c.ramp), c.rampText];
+  bars.push(make("div", { className: "bar" }, ...c.loss, labelled("frames", c.window), labelled("normalise", c.normalise),
     labelled("opacity", c.opacity), labelled("colours", c.palette)));
   return [c, bars];
 }
@@ -180,20 +182,23 @@ function panel(name, data) {
   return { name, canvas, mark, screen, legend, high, node };
 }
 
-// ---- the viewer: v holds data, settings s, maps and the nodes on the page --------------------------------------------
+// ---- the viewer: v holds data, settings s, maps and the nodes on the page; what a step lacks is hidden ----------------
 
-function lookAround(data) { // class activations and routing beside the formulas, if there are any
-  const step = data.steps[0], scores = make("div"), routing = make("canvas"), routed = data.steps.some((x) => x.routing);
+function lookAround(data) { // class activations and routing beside the formulas
+  const scores = make("div"), routing = make("canvas");
   const about = `rows: capsules of the encoder, columns: ${data.classes.join(", ")}; each row sums to 1`;
-  const side = make("div", {}, ...(step.activations ? [make("h4", { textContent: "class activations" }), scores] : []),
-    ...(routed ? [make("div", { className: "routed" }, make("h4", { textContent: "routing assignments at this place" }),
-      make("div", { className: "routing" }, routing), make("div", { className: "soft", textContent: about }))] : []));
-  return { scores, routing, side };
+  const named = make("div", {}, make("h4", { textContent: "class activations" }), scores);
+  const routed = make("div", {}, make("h4", { textContent: "routing assignments at this place" }),
+    make("div", { className: "routing" }, routing), make("div", { className: "soft", textContent: about }));
+  return { scores, routing, named, routed, side: make("div", {}, named, routed) };
 }
 
+const fullest = (data) => Math.max(data.steps.findIndex((step) => step.loc2), 0); // a step with every map there is
+
 function build(data, s) {
-  const [c, bars] = controls(data, s), maps = computeMaps(data, s), { scores, routing, side } = lookAround(data);
-  const panels = ["frame", ...Object.keys(maps)].map((name) => panel(name, data));
+  const [c, bars] = controls(data, s), maps = computeMaps(data, s), { side, ...around } = lookAround(data);
+  const names = Object.keys(computeMaps(data, { ...s, step: fullest(data) }));
+  const panels = ["frame", ...names].map((name) => panel(name, data));
   const curves = make("div"), lines = make("div"), where = make("h4");
   const numbers = make("div", {}, make("h4", { textContent: "with its numbers" }), lines);
   const help = "← → step, space plays, hover reads a pixel, a click holds it, Esc lets go";
@@ -201,7 +206,7 @@ function build(data, s) {
     make("div", { className: "grid" }, ...panels.map((p) => p.node)),
     make("div", { className: "beside" }, make("div", {}, where, curves), numbers, side),
     make("div", { className: "soft", textContent: help }));
-  return { data, s, maps, c, panels, curves, lines, where, scores, routing, root, timer: null };
+  return { data, s, maps, c, panels, curves, lines, where, ...around, root, timer: null };
 }
 
 function curveTable({ data: { t, h, w }, s, maps }) {
@@ -219,22 +224,27 @@ function readOut(v) { // everything about the chosen pixel
   v.where.textContent = `pixel (${s.x}, ${s.y}) over time${s.pinned ? ", held" : ""}`;
   v.curves.innerHTML = curveTable(v);
   v.lines.innerHTML = formulas(data, v.maps, s).map((line) => `<div class="formula">${line}</div>`).join("");
+  appear(v.named, step.activations);
   if (step.activations) v.scores.innerHTML = activationTable(step, data.classes);
-  v.routing.closest(".routed")?.toggleAttribute("hidden", !step.routing); // a detector without routing has none to show
+  appear(v.routed, step.routing);
   if (step.routing) paintRouting(v.routing, step.routing, s, data, data.palettes[s.palette]);
 }
 
 function drawPanel(v, p) {
   const { data, s } = v, frame = data.frames[s.frame], palette = data.palettes[s.palette];
   if (p.name === "frame") return p.canvas.getContext("2d").putImageData(new ImageData(frame, data.w, data.h), 0, 0);
-  paint(p.canvas, v.maps[p.name], frame, s.frame * data.h * data.w, s, palette);
+  const map = v.maps[p.name];
+  appear(p.node, map);
+  if (!map) return;
+  paint(p.canvas, map, frame, s.frame * data.h * data.w, s, palette);
   paintLegend(p.legend, palette);
-  p.high.textContent = show(v.maps[p.name].top, 2);
+  p.high.textContent = show(map.top, 2);
 }
 
 function draw(v) {
   const { data, s, c, root } = v, began = performance.now();
   for (const p of v.panels) drawPanel(v, p);
+  for (const node of c.loss) appear(node, data.steps[s.step].loc2);
   c.frame.value = s.frame;
   c.frameText.textContent = `${s.frame + 1} of ${data.t}${data.numbers ? ` (frame ${data.numbers[s.frame]} of the video)` : ""}`;
   c.stepText.textContent = data.steps[s.step].name;
@@ -304,7 +314,7 @@ async function view(el, raw, start, changed) { // the entry; `changed` hears of 
 }
 
 async function render({ model, el }) { // what anywidget calls
-  const start = { frame: model.get("frame") ?? 0, ramp: model.get("ramp") ?? 1 };
+  const start = { ...model.get("start"), frame: model.get("frame") ?? 0 };
   const viewer = await view(el, model.get("data"), start, (name, value) => { model.set(name, value); model.save_changes(); });
   model.on("change:frame", () => viewer.move(model.get("frame")));
   return viewer.stop;

@@ -71,7 +71,7 @@ _NAMED = {"real": _packaged, "kinetics": _classifier}
 def _sources(
     model,  # None, key of `_NAMED`, run folder, detector, checkpoint or map; several of these
 ) -> tuple[dict, dict]:  # name -> detector or array, and what the first checkpoint says
-    "Name everything, and load what is a file."
+    "Name everything, and load what is a file; checkpoints must agree on classes and clips."
     if isinstance(model, str) and model in _NAMED:
         return _NAMED[model]()
     if isinstance(model, (str, Path)) and Path(model).is_dir():
@@ -79,21 +79,32 @@ def _sources(
     if not isinstance(model, (dict, list, tuple)):
         model = [] if model is None else [model]
     if not isinstance(model, dict):
-        model = {_name(k, x): x for k, x in enumerate(model, 1)}
-    found, first = {}, {}
+        model = dict(zip(_names(model), model))
+    found, said = {}, {}
     for name, x in model.items():
         found[name] = x
         if isinstance(x, (str, Path)):
-            found[name], about = load_detector(x)
-            first = first or about
-    return found, first
+            found[name], said[name] = load_detector(x)
+    first = next(iter(said), None)
+    for name, about in said.items():
+        if (about["classes"], sight(about)) != (said[first]["classes"], sight(said[first])):
+            raise ValueError(
+                f"{first} and {name}: trained for different classes or clips; look at one at a time"
+            )
+    return found, said.get(first, {})
 
 
-def _name(k: int, x) -> str:
-    "A number, or where a checkpoint lies."
-    if isinstance(x, (str, Path)):
-        return f"{Path(x).parent.name}/{Path(x).stem}"
-    return str(k)
+def _names(models: list) -> list:
+    "A number each; of checkpoints where they lie, with as many folders as tell them apart."
+    parts = [
+        Path(x).with_suffix("").parts if isinstance(x, (str, Path)) else (str(k),)
+        for k, x in enumerate(models, 1)
+    ]
+    for n in range(2, max(map(len, parts), default=0) + 1):
+        names = ["/".join(part[-n:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    return [str(k) for k in range(1, len(models) + 1)]
 
 
 def _stand_in(
@@ -126,7 +137,6 @@ def _viewer_class():
 
     class Viewer(widget_class("inspector")):
         frame = traitlets.Int(0).tag(sync=True)
-        ramp = traitlets.Float(1.0).tag(sync=True)
         pixel = traitlets.List([]).tag(sync=True)  # x, y of the last click
 
     return Viewer
@@ -136,8 +146,9 @@ def _refuse_misfits(
     clip: Tensor,  # (3, t, h, w)
     truth,  # (t, h, w) or None
     looks: dict,  # name -> Look
+    classes: list,  # names; empty: none are known
 ):
-    "Maps of another size than the clip raise ValueError, by name."
+    "Maps of another size than the clip, or of other classes, raise ValueError, by name."
     shape = tuple(clip.shape[1:])
     given = {"truth": truth}
     for name, seen in looks.items():
@@ -147,6 +158,10 @@ def _refuse_misfits(
             raise ValueError(
                 f"{name}: shape {tuple(np.shape(x))}, but the clip has (t, h, w) = {shape}"
             )
+    for name, seen in looks.items():
+        n = len(classes) if seen.activations is None else len(seen.activations)
+        if classes and n != len(classes):
+            raise ValueError(f"map {name}: of {n} classes, but there are {len(classes)} names")
 
 # %% ../nbs/52_inspector.ipynb #985e800c
 class Inspector:
@@ -172,7 +187,7 @@ class Inspector:
             self.stand_in, found[""] = _stand_in(self.pixels, self.truth)
         self.looks = {name: look_at(x, self.pixels, second_view) for name, x in found.items()}
         self.classes = list(classes or about.get("classes", ()))
-        _refuse_misfits(self.pixels, self.truth, self.looks)
+        _refuse_misfits(self.pixels, self.truth, self.looks, self.classes)
 
     @property
     def clip(self) -> np.ndarray:  # (t, h, w, 3) uint8
@@ -186,8 +201,8 @@ class Inspector:
     def data(self) -> dict:  # fit for JSON
         "All that the viewer needs."
         t, h, w = self.pixels.shape[1:]
-        activations = next(iter(self.looks.values())).activations
-        numbered = [f"class {k + 1}" for k in range(0 if activations is None else len(activations))]
+        activations = [s.activations for s in self.looks.values() if s.activations is not None]
+        numbered = [f"class {k + 1}" for k in range(max(map(len, activations), default=0))]
         return {
             "t": t,
             "h": h,
@@ -202,12 +217,18 @@ class Inspector:
             "windows": (3, 5, 7),
         }
 
+    def _refuse_frame(self, frame: int):
+        if not 0 <= frame < len(self.clip):
+            raise ValueError(f"no frame {frame}; the clip holds 0..{len(self.clip) - 1}")
+
     def widget(self, frame: int = 0, ramp: float = 1.0):
         "The live viewer; its `frame` and `pixel` follow the mouse, and setting `frame` moves it."
-        return _viewer_class()(data=self.data(), frame=frame, ramp=ramp)
+        self._refuse_frame(frame)
+        return _viewer_class()(data=self.data(), frame=frame, start={"ramp": ramp})
 
     def to_html(self, path: Path, **start) -> Path:
         "Write the viewer as one page that needs no Python and no network; `start`: frame, ramp."
+        self._refuse_frame(start.get("frame", 0))
         return write_page("inspector", self.data(), path, self.title, **start)
 
     def _repr_mimebundle_(self, **options):

@@ -118,6 +118,10 @@ def look_at(
     second_view=None,  # View or (b, size) -> View (None: mirror); for arrays (t, h, w) or None
 ) -> Look:
     "What one detector, or an array in its place, says."
+    moves = isinstance(second_view, View) or callable(second_view)
+    if second_view is not None and moves != isinstance(x, nn.Module):
+        kinds = "for a detector a View or a function that makes one, for an array another array"
+        raise ValueError(f"second_view: give {kinds}")
     if isinstance(x, nn.Module):
         if isinstance(second_view, View):
             return look(x, clip, lambda b, size: second_view)
@@ -149,6 +153,11 @@ def _clip_of(
     return whole.frames(pixels).float() / 255, truth, index.tolist()
 
 
+def _span(pixels) -> str:
+    "Kind and range of an array or tensor, in words."
+    return f"not {pixels.dtype} from {pixels.min():g} to {pixels.max():g}"
+
+
 def read_clip(
     source,  # (t, h, w, 3) uint8 array, (3, t, h, w) tensor in [0, 1], video, folder, or Video
     sight: Sight = Sight(short=224),  # how the detector sees a video; of the whole frame, here
@@ -156,12 +165,18 @@ def read_clip(
 ) -> tuple:  # clip (3, t, h, w) in [0, 1], truth (t, h, w) bool or None, frame numbers or None
     "A clip at the detector's own scale."
     if isinstance(source, Tensor):
+        levels = (255 * source).round()
+        if not source.is_floating_point() or not 0 <= levels.min() <= levels.max() <= 255:
+            raise ValueError(f"a clip as a tensor has floats in [0, 1], {_span(source)}")
         return source.float().cpu(), None, None
     if isinstance(source, Video):
         return _clip_of(source, sight, frame)
     if isinstance(source, (str, Path)):
         video = Video(Path(source).name, Path(source), n_frames=probe(source).frames)
         return _clip_of(video, sight, frame)
+    source = np.asarray(source)
+    if source.dtype != np.uint8:
+        raise ValueError(f"a clip as an array has uint8 in 0..255, {_span(source)}")
     return to_tensor(source), None, None
 
 # %% ../nbs/51_panels.ipynb #51d1a23c
