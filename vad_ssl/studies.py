@@ -507,6 +507,7 @@ STUDIES |= {
             "mean teacher": _AVERAGED,
             **_IDEAS,
             "dice, names agree": BEST,
+            "dice, names agree, aligned": {**BEST, "aligned": True, "naming_weight": 30.0},
             "names agree": {**BEST, "lam": 0.0},
             "supervised, all labels": _ALL,
         },
