@@ -308,7 +308,8 @@ BEST = {  # a mean teacher whose maps are followed by Dice and whose names, too 
     "distance": "dice",
     "lam": 3.0,
     "naming": "agreement",
-    "naming_weight": 10.0,
+    "naming_weight": 30.0,
+    "aligned": True,
 }
 PRESETS = {
     "demo": Run(),
