@@ -452,6 +452,7 @@ def setup_13(setup_5, setup_12):
     claim = setup_5.claim
     ours = setup_12.ours
     ALL = "supervised, all labels"
+    AGREED = "dice, names agree, aligned"
 
 
     def in_all(row, over, study, real=None):
@@ -533,7 +534,7 @@ def setup_13(setup_5, setup_12):
             "more",
             (
                 None,
-                ("drawn/teachers-drawn", "dice, names agree", "dice", ("accuracy", "strict_f_map_50")),
+                ("drawn/teachers-drawn", AGREED, "dice", ("accuracy", "strict_f_map_50")),
                 None,
             ),
         ),
@@ -555,7 +556,7 @@ def setup_13(setup_5, setup_12):
         names = "from scratch", "pretrained", "real people"
         said = [[ours(*x, claim=claim) if x else "" for x in where] for _, claim, where in WORLDS]
         return [{"claim": c} | dict(zip(names, x)) for (c, *_), x in zip(WORLDS, said)]
-    return SimpleNamespace(ALL=ALL, in_all=in_all, scratch=scratch, WORLDS=WORLDS, three_worlds=three_worlds)
+    return SimpleNamespace(ALL=ALL, AGREED=AGREED, in_all=in_all, scratch=scratch, WORLDS=WORLDS, three_worlds=three_worlds)
 
 
 @pytest.fixture
