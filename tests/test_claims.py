@@ -539,6 +539,11 @@ def setup_13(setup_5, setup_12):
             ),
         ),
         (
+            "*our cross:* gradient smoothness gains over plain squares, with a teacher's answers",
+            "more",
+            (None, ("drawn/teachers-drawn", "gradient mask", "plain"), None),
+        ),
+        (
             "*its successor:* a stable mean teacher gains over a mean teacher",
             "more",
             (None, ("drawn/teachers-drawn", "both", "mean teacher"), None),
