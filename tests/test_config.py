@@ -142,7 +142,7 @@ def test_a_wrong_file_is_answered_by_one_line_that_names_file_and_field_and_reme
         "lr: fast": "lr='fast': give a number",
         "hold: 1": "hold=1: give true or false",
         "preset: ucf": "choose demo or",
-        "architecture: big": "choose 'small' or 'i3d' or 'paper'",
+        "architecture: big": "choose 'small' or 'i3d' or 'paper' or 'flat'",
         "- 3": "give lines such as",
         "a: [": "cannot be read as YAML",
     }

@@ -3,6 +3,7 @@ from dataclasses import replace
 from torch import nn
 from types import SimpleNamespace
 from vad_ssl.data import youtube_vos
+from vad_ssl.detector import SmallEncoder
 from vad_ssl.objective import Progress
 from vad_ssl.objects import objects
 from vad_ssl.views import View
@@ -15,6 +16,8 @@ import torch
 
 from vad_ssl.vos import (
     ConvLSTM,
+    FlatEncoder,
+    _flat,
     _logits,
     paper_vos,
     semi_supervised_vos_step,
@@ -78,18 +81,20 @@ def test_one_mask_for_every_frame_after_the_first(setup_2):
     first = setup_2.first
     assert model(clip, first).shape == (2, 1, 5, 16, 24)
     logits, state = model.follow(clip[:, :, 1:3], model.start(clip[:, :, 0], first))
-    assert logits.shape == (2, 1, 2, 16, 24) and all(s.shape == (2, 20, 4, 6) for s in state)
+    assert logits.shape == (2, 1, 2, 16, 24) and all(s.shape == (2, 20, 4, 6) for s in state[:2])
+    assert torch.equal(state[2], clip[:, :, 2])
 
 
 def test_frame_by_frame_and_in_pieces_give_what_the_whole_sequence_gives(setup_2):
     model = setup_2.model
     clip = setup_2.clip
     first = setup_2.first
-    state, pieces = model.start(clip[:, :, 0], first), []
-    for k in (slice(1, 2), slice(2, 4), slice(4, 6)):
-        logits, state = model.follow(clip[:, :, k], state)
-        pieces.append(logits)
-    torch.testing.assert_close(torch.cat(pieces, 2), model(clip, first), atol=1e-5, rtol=1e-5)
+    for model in (small_vos(8), small_vos(8, flat=True)):
+        state, pieces = model.start(clip[:, :, 0], first), []
+        for k in (slice(1, 2), slice(2, 4), slice(4, 6)):
+            logits, state = model.follow(clip[:, :, k], state)
+            pieces.append(logits)
+        torch.testing.assert_close(torch.cat(pieces, 2), model(clip, first), atol=1e-5, rtol=1e-5)
 
 
 def test_the_past_does_not_see_the_future_and_a_clip_does_not_see_its_neighbour(setup_2):
@@ -98,8 +103,40 @@ def test_the_past_does_not_see_the_future_and_a_clip_does_not_see_its_neighbour(
     first = setup_2.first
     late = clip.clone()
     late[:, :, 4:] = 0
-    torch.testing.assert_close(model(late, first)[:, :, :3], model(clip, first)[:, :, :3])
-    torch.testing.assert_close(model(clip[:1], first[:1]), model(clip, first)[:1], atol=1e-5, rtol=1e-5)
+    for model in (small_vos(8), small_vos(8, flat=True)):
+        whole = model(clip, first)
+        torch.testing.assert_close(model(late, first)[:, :, :3], whole[:, :, :3])
+        torch.testing.assert_close(model(clip[:1], first[:1]), whole[:1], atol=1e-5, rtol=1e-5)
+
+
+def test_on_a_clip_that_stands_still_a_kernel_over_time_is_the_sum_of_its_slices():
+    conv = nn.Conv3d(1, 1, 3, padding=1, bias=False)
+    conv.weight.data = torch.tensor([1.0, 2.0, 3.0]).view(1, 1, 3, 1, 1) * torch.eye(3)[1].outer(
+        torch.eye(3)[1]
+    )
+    assert (
+        conv(torch.full((1, 1, 5, 1, 1), 5.0))[0, 0, 2].item()
+        == 30
+        == _flat(conv)(torch.full((1, 1, 1, 1), 5.0)).item()
+    )
+    for block in (SmallEncoder().scales[0][0], SmallEncoder().scales[1][1][0]):
+        torch.nn.init.normal_(block.weight)
+        still = torch.randn(2, block.in_channels, 8, 12)
+        clip3d = still[:, :, None].expand(-1, -1, 5, -1, -1)
+        torch.testing.assert_close(_flat(block)(still), block(clip3d)[:, :, 2], atol=1e-4, rtol=1e-4)
+
+
+def test_the_flat_encoder_takes_the_weights_of_the_small_detector_and_sees_what_changed(setup_2):
+    clip = setup_2.clip
+    weights = SmallEncoder().state_dict()
+    encoder = FlatEncoder()
+    encoder.take(weights)
+    assert torch.equal(encoder.scales[1][1][0].weight, weights["scales.1.1.0.weight"].sum(2))
+    assert torch.equal(encoder.scales[0][1].bias, weights["scales.0.1.bias"])
+    now, before = clip[:, :, 1] * 2 - 1, clip[:, :, 0] * 2 - 1
+    assert not torch.equal(encoder(now, before)[0], encoder(now, now)[0])
+    with pytest.raises(KeyError, match="scales.0.0.weight"):
+        encoder.take({})
 
 
 def test_the_last_mask_teaches_the_initializer_through_the_memory(setup_2):

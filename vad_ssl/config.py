@@ -152,8 +152,9 @@ ROUTINGS = {  # options of the class capsules; plain: as first published; pooled
 class Network:
     "What is trained."
 
-    # drawn videos on a CPU, real ones on a CPU, or the paper's
-    architecture: Literal["small", "i3d", "paper"] = "small"
+    # drawn videos on a CPU, real ones on a CPU, or the paper's; flat: of objects, with the small
+    # detector's encoder
+    architecture: Literal["small", "i3d", "paper", "flat"] = "small"
     # of the encoder before training; kinetics: I3D's, drawn: the small one's; empty: random
     weights: Literal["", "kinetics", "drawn"] = ""
     # convolutions of the encoder that are trained; late: Mixed_4 and 5; only i3d may fix any

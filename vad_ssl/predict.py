@@ -89,6 +89,9 @@ def build(
         return paper_detector(n_classes, **capsules)
     if about["detector"] == "i3d":
         return i3d_detector(n_classes, learns=about["learns"], width=about["width"], **capsules)
+    if about["detector"] != "small":
+        kind = about["detector"]
+        raise ValueError(f"architecture={kind}: the task detection knows small, i3d, paper")
     return small_detector(n_classes, about.get("width", 16), **capsules)
 
 # %% ../nbs/45_predict.ipynb #6c682ec7

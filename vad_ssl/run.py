@@ -118,19 +118,29 @@ def _fresh(run: Run, about: dict) -> nn.Module:
     return model
 
 
+_FITS = {  # task, weights -> architectures with such an encoder
+    ("detection", "drawn"): ("small",),
+    ("detection", "kinetics"): ("i3d", "paper"),
+    ("vos", "drawn"): ("flat",),
+}
+
+
 def _load_encoder(run: Run, model: nn.Module):
     "Pretrained weights for the encoder, by name; everything else stays as it is."
     network = run.network
-    drawn = network.weights == "drawn"
-    fits = ("small",) if drawn else ("i3d", "paper")
-    wrong = network.architecture not in fits or drawn and network.width != 16
-    if run.task != "detection" or wrong:
-        cure = f"architecture={' or '.join(fits)}{' and width=16' * drawn} of detection only"
-        raise ValueError(f"weights={network.weights}: they fit {cure}; weights='' fits all")
-    if drawn:
+    fits = _FITS.get((run.task, network.weights), ())
+    narrow = fits == ("small",) and network.width != 16
+    if network.architecture not in fits or narrow:
+        cure = f"architecture={' or '.join(fits)}{' and width=16' * narrow}" if fits else "nothing"
+        raise ValueError(
+            f"weights={network.weights}: they fit {cure} of task={run.task}; weights='' fits all"
+        )
+    if network.weights == "kinetics":
+        model.encoder.i3d.take(kinetics_weights())
+    elif run.task == "vos":
+        model.encoder.take(drawn_weights()[0])
+    else:
         model.encoder.load_state_dict(drawn_weights()[0])
-        return
-    model.encoder.i3d.take(kinetics_weights())
 
 # %% ../nbs/81_run.ipynb #12eae7f7
 class _Kept(NamedTuple):

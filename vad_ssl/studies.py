@@ -53,6 +53,7 @@ _TAUGHT = {**_PLAIN, **_ENTROPY}  # the mean teacher, with switches
 _OVERLAP = {**_PLAIN, **_DICE}  # the same by Dice alone
 _OWN = {**_TAUGHT, "decay": 0.0}  # the same without an average
 _MILD = {**_OURS, "lam": 3.0}  # chosen by `real-settings`
+_OBJECTS = vary(PRESETS["vos"], architecture="flat", weights="drawn")
 _REAL = vary(PRESETS["real"], actions=_NINE, test_videos=12, precision="bf16")
 
 
@@ -223,6 +224,32 @@ STUDIES = {
             "supervised, 100%, animated": {**_ALL, "animated": 1.0},
         },
         base=PRESETS["vos"],
+    ),
+    # the same with the detector's pretrained encoder, settings from `objects-settings`
+    "objects": Study(
+        {
+            "supervised, from scratch": {"weights": ""},
+            "supervised": {},
+            "semi-supervised": _OURS,
+            "supervised, animated": {"animated": 1.0},
+            "semi-supervised, animated": {**_OURS, "animated": 1.0},
+            "no coherence, animated": {**_OURS, "lam": 0.0, "animated": 1.0},
+            "supervised, all labels": _ALL,
+        },
+        base=_OBJECTS,
+    ),
+    # one knob a method, scored on validation videos
+    "objects-settings": Study(
+        {
+            "supervised, from scratch": {"weights": ""},
+            **{f"supervised, rate {lr}": {"lr": lr} for lr in (1e-3, 3e-4, 3e-3)},
+            **{
+                f"semi-supervised, weight {lam}": {**_OURS, "lam": lam}
+                for lam in (30.0, 10.0, 100.0)
+            },
+            **{f"semi-supervised, animated {x}": {**_OURS, "animated": x} for x in (1.0, 0.3, 3.0)},
+        },
+        base=vary(_OBJECTS, part="validation"),
     ),
     # the same on real sequences, a dozen to learn from
     "real-objects": Study(

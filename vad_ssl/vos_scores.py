@@ -176,12 +176,12 @@ def _batches(run, parts: Parts, shard: tuple = (0, 1)):
     return paired_batches(run, parts, lab, unl, VOS_METHODS, shard)
 
 
-def _network(about: dict) -> VOS:  # detector (or network): "small" or "paper"; width of the former
+def _network(about: dict) -> VOS:  # detector (or network): "small", "flat" or "paper"; width
     "A fresh network of the kind that `about` describes."
     kind = about.get("network") or about["detector"]
-    if kind not in ("small", "paper"):
-        raise ValueError(f"architecture={kind}: the task vos knows small, paper")
-    return paper_vos() if kind == "paper" else small_vos(about["width"])
+    if kind not in ("small", "flat", "paper"):
+        raise ValueError(f"architecture={kind}: the task vos knows small, flat, paper")
+    return paper_vos() if kind == "paper" else small_vos(about["width"], flat=kind == "flat")
 
 
 def _score(model: VOS, about: dict, parts: Parts, folder=None, bar=True) -> tuple:
