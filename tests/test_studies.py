@@ -84,8 +84,8 @@ def test_runs_side_by_side_give_the_same_table(setup_1):
     pd.testing.assert_frame_equal(both.drop(columns="seconds"), scores.drop(columns="seconds"))
 
 
-def test_rows_that_are_one_run_are_done_once(setup_1):
-    tiny = setup_1.tiny
+@pytest.fixture
+def setup_2():
     done = []
 
 
@@ -93,8 +93,14 @@ def test_rows_that_are_one_run_are_done_once(setup_1):
         "No run is done; that it was asked for is noted."
         done.extend(run for _, run in todo)
         yield from ((k, {"row": row, "seed": run.seed}) for k, (row, run) in enumerate(todo))
+    return SimpleNamespace(done=done, noted=noted)
 
 
+def test_rows_that_are_one_run_are_done_once(setup_1, setup_2):
+    tiny = setup_1.tiny
+    done = setup_2.done
+    noted = setup_2.noted
+    done.clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(study.__globals__, "results", noted)
         rows = {"a": {}, "b": {"lr": 1e-3}, "c": {**_OURS, "lam": 30.0}, "d": _OURS, "e": {"lr": 0.5}}
@@ -102,6 +108,19 @@ def test_rows_that_are_one_run_are_done_once(setup_1):
         found = study("twins", Path(tempfile.mkdtemp()), 2, tiny, bar=False)
     assert found.row.tolist() == 2 * list(rows) and len(done) == 6
     assert found.seed.tolist() == [0] * 5 + [1] * 5
+
+
+def test_a_study_with_a_row_from_scratch_has_one_table_named_after_its_base(setup_1, setup_2):
+    tiny = setup_1.tiny
+    noted = setup_2.noted
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(study.__globals__, "results", noted)
+        for first in ("a", "b"):
+            rows = {row: {"weights": "" if row == first else "drawn"} for row in ("a", "b")}
+            patch.setitem(STUDIES, "mixed", Study(rows))
+            folder = Path(tempfile.mkdtemp())
+            study("mixed", folder, 2, vary(tiny, weights="drawn", width=16), bar=False)
+            assert [p.name for p in folder.glob("*.csv")] == ["mixed-drawn.csv"]
 
 
 def test_a_name_that_looks_like_a_number_is_read_as_a_name():

@@ -601,7 +601,7 @@ def pretrained(
 
 def file_name(
     name: str,  # of the study
-    base: Run,  # its base run, or any of its runs
+    base: Run,  # of its rows
 ) -> str:  # of its files
     "Results with pretrained weights never lie under the name of those from scratch."
     weights = base.network.weights
@@ -730,7 +730,7 @@ def study(
     if min(seeds, jobs) < 1:
         raise ValueError(f"seeds={seeds}, jobs={jobs}: give at least 1 of each")
     asked = {run for _, run in grid(name, range(seeds), base, only)}
-    file = Path(out) / f"{file_name(name, next(iter(asked)))}.csv"
+    file = Path(out) / f"{file_name(name, base or STUDIES[name].base)}.csv"
     file.parent.mkdir(parents=True, exist_ok=True)
     with _alone(file):
         table = _table(file) if file.exists() else pd.DataFrame()
