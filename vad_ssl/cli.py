@@ -148,8 +148,9 @@ class _RunStudy:
         lines.to_csv(out / f"{name}_details.csv", index=False)
         if base.task == "vos":
             print(scores.to_string(index=False))
-            shown = set(tables.PICTURED[self.name])
-            if shown <= set(lines[lines.seed == scores.seed.min()].row):  # their runs are there
+            shown = set(tables.PICTURED.get(self.name, ()))
+            first = set(lines[lines.seed == scores.seed.min()].row)
+            if shown and shown <= first:  # their runs are there
                 picture = tables.objects_picture(scores, out, base, self.name)
                 picture.savefig(out / f"{name}.png", dpi=80)
         else:

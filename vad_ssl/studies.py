@@ -222,32 +222,21 @@ STUDIES = {
             "semi-supervised, 10%, animated": {**_OURS, "animated": 1.0},
             "no coherence, 10%, animated": {**_OURS, "lam": 0.0, "animated": 1.0},
             "supervised, 100%, animated": {**_ALL, "animated": 1.0},
+            # what a pretrained encoder is compared with: the same network, from scratch
+            "supervised, 10%, flat": {"architecture": "flat", "weights": ""},
         },
         base=PRESETS["vos"],
     ),
-    # the same with the detector's pretrained encoder, settings from `objects-settings`
-    "objects": Study(
+    # of its rows with the pretrained encoder; scored on validation videos
+    "vos-settings": Study(
         {
-            "supervised, from scratch": {"weights": ""},
-            "supervised": {},
-            "semi-supervised": _OURS,
-            "supervised, animated": {"animated": 1.0},
-            "semi-supervised, animated": {**_OURS, "animated": 1.0},
-            "no coherence, animated": {**_OURS, "lam": 0.0, "animated": 1.0},
-            "supervised, all labels": _ALL,
-        },
-        base=_OBJECTS,
-    ),
-    # one knob a method, scored on validation videos
-    "objects-settings": Study(
-        {
-            "supervised, from scratch": {"weights": ""},
             **{f"supervised, rate {lr}": {"lr": lr} for lr in (1e-3, 3e-4, 3e-3)},
             **{
                 f"semi-supervised, weight {lam}": {**_OURS, "lam": lam}
                 for lam in (30.0, 10.0, 100.0)
             },
             **{f"semi-supervised, animated {x}": {**_OURS, "animated": x} for x in (1.0, 0.3, 3.0)},
+            "supervised, flat": {"weights": ""},
         },
         base=vary(_OBJECTS, part="validation"),
     ),
@@ -596,6 +585,8 @@ def pretrained(
     base: Run,  # of a study from scratch
 ) -> Run:
     "The same from the packaged encoder; on drawn videos with the views that `settings` chose."
+    if base.task == "vos":
+        return vary(base, architecture="flat", weights="drawn")
     return PRESETS["pretrained"] if base == PRESETS["demo"] else vary(base, weights="drawn")
 
 
