@@ -142,11 +142,15 @@ class VOS(nn.Module):
         return self.follow(clip[:, :, 1:], self.start(clip[:, :, 0], first))[0]
 
 # %% ../nbs/73_vos.ipynb #b8da4e9f
-def _flat(conv: nn.Conv3d) -> nn.Conv2d:
-    "The same convolution for a clip that stands still."
-    sizes = (size[1:] for size in (conv.kernel_size, conv.stride, conv.padding))
-    flat = nn.Conv2d(conv.in_channels, conv.out_channels, *sizes, bias=False)
-    flat.weight.data = conv.weight.data.sum(2)
+def _flat(part: nn.Module) -> nn.Module:
+    "Blocks of 3D convolutions, made 2D: the same for a clip that stands still."
+    if isinstance(part, nn.Sequential):
+        return nn.Sequential(*map(_flat, part))
+    if not isinstance(part, nn.Conv3d):
+        return part
+    sizes = (size[1:] for size in (part.kernel_size, part.stride, part.padding))
+    flat = nn.Conv2d(part.in_channels, part.out_channels, *sizes, bias=False)
+    flat.weight.data = part.weight.data.sum(2)
     return flat
 
 
@@ -160,11 +164,7 @@ class FlatEncoder(nn.Module):
     ):
         super().__init__()
         self.sharp = _conv(3, fine)
-        self.scales = SmallEncoder().scales[:2]
-        for block in self.scales.modules():
-            for name, part in block.named_children():
-                if isinstance(part, nn.Conv3d):
-                    setattr(block, name, _flat(part))
+        self.scales = nn.ModuleList(map(_flat, SmallEncoder().scales[:2]))
         self.top = _conv(32, hidden)
         self.widths = (fine, 16)
 
