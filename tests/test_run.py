@@ -24,12 +24,14 @@ from vad_ssl.objects import objects
 from vad_ssl.parallel import processes
 from vad_ssl.predict import PACKAGED
 from vad_ssl.predict import card
+from vad_ssl.pretrain import drawn_weights
 from vad_ssl.split import split_labelled
 from vad_ssl.train import Parts
 from vad_ssl.train import fit
 from vad_ssl.train import steps_of
 from vad_ssl.vos_scores import OBJECTS
 from vad_ssl.vos_scores import categories
+from vad_ssl.vos_scores import load_vos
 import contextlib
 import io
 import json
@@ -298,6 +300,20 @@ def test_object_segmentation_comes_out_the_same_again_to_the_last_digit(setup_1,
         assert all(0 <= row[k] <= 100 for k in ("average", "J_seen", "J_unseen", "F_seen", "F_unseen"))
     with pytest.raises(ValueError, match="method=mixmatch: the task vos knows supervised, semi-"):
         do(vary(follower, method="mixmatch"), out, bar=False)
+
+
+def test_object_segmentation_starts_from_the_packaged_encoder_flattened_and_says_so_in_its_checkpoint(setup_2):
+    follower = setup_2.follower
+    flat = vary(follower, architecture="flat", weights="drawn")
+    warm = _fresh(flat, about_of(flat, [])).encoder.scales[0][0].weight
+    torch.testing.assert_close(warm, drawn_weights()[0]["scales.0.0.weight"].sum(2))
+    model, about = load_vos(train_run(flat, Path(tempfile.mkdtemp()), bar=False))
+    assert about["detector"] == "flat" and model.encoder.scales[0][0].weight.shape == warm.shape
+    for weights, cure in (("drawn", "architecture=flat"), ("kinetics", "nothing")):
+        with pytest.raises(ValueError, match=f"weights={weights}: they fit {cure} of task=vos"):
+            _fresh(vary(follower, weights=weights), about_of(follower, []))
+    with pytest.raises(ValueError, match="architecture=flat: the task detection knows small, i3d"):
+        _fresh(vary(Run(), architecture="flat"), about_of(vary(Run(), architecture="flat"), ["a"]))
 
 
 def test_both_methods_see_the_same_labelled_clips(setup_2):
