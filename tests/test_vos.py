@@ -111,14 +111,9 @@ def test_the_past_does_not_see_the_future_and_a_clip_does_not_see_its_neighbour(
 
 def test_on_a_clip_that_stands_still_a_kernel_over_time_is_the_sum_of_its_slices():
     conv = nn.Conv3d(1, 1, 3, padding=1, bias=False)
-    conv.weight.data = torch.tensor([1.0, 2.0, 3.0]).view(1, 1, 3, 1, 1) * torch.eye(3)[1].outer(
-        torch.eye(3)[1]
-    )
-    assert (
-        conv(torch.full((1, 1, 5, 1, 1), 5.0))[0, 0, 2].item()
-        == 30
-        == _flat(conv)(torch.full((1, 1, 1, 1), 5.0)).item()
-    )
+    conv.weight.data.zero_()[0, 0, :, 1, 1] = torch.tensor([1.0, 2.0, 3.0])
+    five = torch.full((1, 1, 5, 1, 1), 5.0)
+    assert conv(five)[0, 0, 2].item() == 30 == _flat(conv)(five[:, :, 0]).item()
     for block in (SmallEncoder().scales[0][0], SmallEncoder().scales[1][1][0]):
         torch.nn.init.normal_(block.weight)
         still = torch.randn(2, block.in_channels, 8, 12)
