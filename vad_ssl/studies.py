@@ -53,7 +53,7 @@ _TAUGHT = {**_PLAIN, **_ENTROPY}  # the mean teacher, with switches
 _OVERLAP = {**_PLAIN, **_DICE}  # the same by Dice alone
 _OWN = {**_TAUGHT, "decay": 0.0}  # the same without an average
 _MILD = {**_OURS, "lam": 3.0}  # chosen by `real-settings`
-_OBJECTS = vary(PRESETS["vos"], architecture="flat", weights="drawn")
+_FLAT = {"architecture": "flat", "weights": "drawn"}  # objects, pretrained
 _REAL = vary(PRESETS["real"], actions=_NINE, test_videos=12, precision="bf16")
 
 
@@ -251,7 +251,7 @@ STUDIES = {
             **{f"semi-supervised, animated {x}": {**_OURS, "animated": x} for x in (1.0, 0.3, 3.0)},
             "supervised, flat": {"weights": ""},
         },
-        base=vary(_OBJECTS, part="validation"),
+        base=vary(PRESETS["vos"], **_FLAT, part="validation"),
     ),
     # the same on real sequences, a dozen to learn from
     "real-objects": Study(
@@ -599,7 +599,7 @@ def pretrained(
 ) -> Run:
     "The same from the packaged encoder; on drawn videos with the views that `settings` chose."
     if base.task == "vos":
-        return vary(base, architecture="flat", weights="drawn")
+        return vary(base, **_FLAT)
     return PRESETS["pretrained"] if base == PRESETS["demo"] else vary(base, weights="drawn")
 
 
