@@ -531,6 +531,21 @@ STUDIES |= {
         base=PRESETS["pretrained"],
         tuning=True,
     ),
+    # of the best teacher: what its places may still lack
+    "best-settings": Study(
+        {
+            "best": {},
+            "strength 2.4": {"strength": 2.4},
+            "warm-up 0.1": {"warmup": 0.1},
+            "decay 0.97": {"decay": 0.97},
+            "eight unlabelled clips": {"batch_unlabelled": 8},
+            "weight 10": {"lam": 10.0},
+            "names, weight 100": {"naming_weight": 100.0},
+            "twice the steps": {"times": 2},
+        },
+        base=PRESETS["best"],
+        tuning=True,
+    ),
     "teachers": Study(
         {
             "supervised": {},
