@@ -2,6 +2,7 @@
 from pathlib import Path
 from torch import nn
 from types import SimpleNamespace
+from vad_ssl import __version__
 from vad_ssl.actors import draw_video
 from vad_ssl.actors import make_actors
 from vad_ssl.checkpoint import save_weights
@@ -299,10 +300,14 @@ def test_objects_are_drawn_scored_and_followed_and_the_wrong_checkpoint_is_named
 
 def test_the_installed_command_answers(setup_1):
     home = setup_1.home
+    from vad_ssl import __version__
+
     program = Path(sys.executable).parent / "vad-ssl"
     words = ["predict", home / "text.avi", "--checkpoint", "m", "--out", home / "o"]
     run = subprocess.run([program, *words], capture_output=True, text=True)
     assert run.returncode == 2 and run.stderr.count("\n") == 1 and "text.avi" in run.stderr
+    run = subprocess.run([program, "--version"], capture_output=True, text=True)
+    assert (run.returncode, run.stdout.strip()) == (0, __version__)
 
 
 def test_importing_everything_pulls_in_neither_jupyter_nor_matplotlib():

@@ -21,6 +21,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # %% ../nbs/95_cli.ipynb #4e7a2cf6
 import tyro
 
+from . import __version__
+
 # %% ../nbs/95_cli.ipynb #82dba53a
 def _writable(folder: Path) -> Path:
     "Make the folder, or fail before any work is done."
@@ -526,6 +528,9 @@ def main(argv: list | None = None) -> int:
     name, *options = (sys.argv[1:] if argv is None else argv) or [""]
     if name in ("-h", "--help"):
         print(_overview())
+        return 0
+    if name == "--version":
+        print(__version__)
         return 0
     if name not in COMMANDS:
         wrong = f"{name}: no such command" if name else "give a COMMAND"
