@@ -195,7 +195,7 @@ def test_a_constant_disagreement_weighs_nothing_in_the_middle_of_a_clip(setup_2,
 
 @pytest.fixture
 def setup_4():
-    shared_mask = partial(variance_mask, normalise=False, shared=True)
+    shared_mask = partial(variance_mask, normalise=False, windows="shared")
 
 
     def by_parts(view1, view2, frames=5):
@@ -219,6 +219,19 @@ def test_the_shared_window_is_one_variance_over_all_its_values_and_sees_a_disagr
     torch.testing.assert_close(shared_mask(a, b), by_parts(a, b))
     torch.testing.assert_close(disagreement(shared_mask), torch.full((8,), 0.25))
     torch.testing.assert_close(shared_mask(a, a), variance_mask(a, None, normalise=False))
+
+
+def test_views_apart_are_the_ring_away_from_its_seams_and_see_no_lasting_disagreement(setup_1, setup_3):
+    g = setup_1.g
+    disagreement = setup_3.disagreement
+    a, b = torch.rand(2, 1, 1, 8, 3, 3, generator=g)
+    apart_mask = partial(variance_mask, normalise=False, windows="apart")
+    ring = variance_mask(a, b, normalise=False)
+    torch.testing.assert_close(apart_mask(a, b)[:, :, 3:5], ring[:, :, 3:5])
+    near = torch.isclose(apart_mask(a, b), ring).flatten(3).all(-1).flatten()
+    assert near.tolist() == [False] * 3 + [True] * 2 + [False] * 3
+    assert disagreement(apart_mask).eq(0).all()
+    torch.testing.assert_close(apart_mask(a, a), variance_mask(a, None, normalise=False))
 
 
 def test_five_frames_attend_to_more_pixels_than_three():

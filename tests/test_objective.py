@@ -186,7 +186,7 @@ def test_an_unknown_attention_names_the_choices(setup_1, setup_2, setup_3):
     unl = setup_1.unl
     model = setup_2.model
     progress = setup_3.progress
-    with pytest.raises(ValueError, match="none, variance, gradient, both, shared"):
+    with pytest.raises(ValueError, match="none, variance, gradient, both, apart, shared"):
         semi_supervised_step(model, lab, unl, progress, attention="hope")
 
 
@@ -205,7 +205,8 @@ def test_both_attentions_together_are_half_of_each(setup_1, setup_2, setup_3):
     half = (place(attention="variance") + place(attention="gradient")) / 2
     assert place(attention="both") == pytest.approx(half, rel=1e-5)
     assert place(attention="variance", cyclic=False) != place(attention="variance")
-    assert place(attention="shared") != place(attention="variance")
+    forms = [place(attention=x) for x in ("variance", "apart", "shared")]
+    assert len(set(forms)) == 3
 
 
 def test_the_place_consistency_is_the_coherence_and_the_smoothness_loss(setup_1, setup_2, setup_3):

@@ -172,8 +172,8 @@ class Consistency:
     lam: Annotated[float | None, Range(0)] = None
     lam1: _Share = 0.0  # weight of the class consistency (Eq. 8)
     lam2: _Share = 1.0  # weight of the place consistency (Eq. 8)
-    # Eqs. 2, 3, 5, both of them, or the variance with windows shared by the views (ours)
-    attention: Literal["none", "variance", "gradient", "both", "shared"] = "variance"
+    # Eqs. 2, 3, 5, both of them, or (ours) the variance of views apart or under shared windows
+    attention: Literal["none", "variance", "gradient", "both", "apart", "shared"] = "variance"
     quirk: Literal[tuple(QUIRKS)] = QUIRKS[0]  # of the released code, for the method `released`
     window: Annotated[int, Odd(1)] = 5  # frames in the window of the variance mask
     cyclic: bool = True  # variance over the ring of both views; no: over view 1 alone

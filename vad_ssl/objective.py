@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .coherence import coherence_weight, exp_rampup
+from .coherence import WINDOWS, coherence_weight, exp_rampup
 from .consistency import js_divergence, l2_consistency
 from .detector import class_mask
 from .losses import growing_margin, localisation_loss, spread_loss
@@ -122,7 +122,7 @@ def supervised_step(
     return labelled_losses(seen, lab, progress)
 
 # %% ../nbs/31_objective.ipynb #5aad9759
-ATTENTIONS = ("none", "variance", "gradient", "both", "shared")
+ATTENTIONS = ("none", "variance", "gradient", "both", "apart", "shared")
 
 
 def place_weights(
@@ -139,9 +139,9 @@ def place_weights(
     if attention not in ATTENTIONS:
         raise ValueError(f"attention={attention!r}: choose {', '.join(ATTENTIONS)}")
     weights = [valid] if attention == "none" else []
-    if attention in ("variance", "both", "shared"):
-        shared = attention == "shared"
-        mask = coherence_weight(loc1, loc2, ramp, valid, window, cyclic, normalise, shared)
+    if attention in ("variance", "both", *WINDOWS):
+        windows = attention if attention in WINDOWS else "ring"
+        mask = coherence_weight(loc1, loc2, ramp, valid, window, cyclic, normalise, windows)
         weights.append(mask)
     if attention in ("gradient", "both"):
         weights.append(gradient_mask(loc1, normalise) * valid)

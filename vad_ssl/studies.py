@@ -113,7 +113,9 @@ STUDIES = {
             "V, cyclic": _OURS,
             "G": {**_OURS, "attention": "gradient"},
             "V + G": {**_OURS, "attention": "both"},
-            "V, shared windows": {**_OURS, "attention": "shared"},  # ours, chapter 14
+            # ours, chapter 14
+            "V, shared windows": {**_OURS, "attention": "shared"},
+            "V, views apart": {**_OURS, "attention": "apart"},
         }
     ),
     # Figures 1 and 3; ten videos a class have no 5 and no 15%
