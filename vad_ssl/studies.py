@@ -544,6 +544,10 @@ STUDIES |= {
             "weight 10": {"lam": 10.0},
             "names, weight 100": {"naming_weight": 100.0},
             "twice the steps": {"times": 2},
+            # the two that were ahead, further and together
+            "eight, strength 2.4": {"batch_unlabelled": 8, "strength": 2.4},
+            "sixteen unlabelled clips": {"batch_unlabelled": 16},
+            "sixteen, strength 2.4": {"batch_unlabelled": 16, "strength": 2.4},
         },
         base=PRESETS["best"],
         tuning=True,
