@@ -559,6 +559,7 @@ STUDIES |= {
             **_IDEAS,
             "dice, names agree": {**BEST, "aligned": False, "naming_weight": 10.0},
             "dice, names agree, aligned": BEST,
+            "the same, eight unlabelled clips": {**BEST, "batch_unlabelled": 8},
             "supervised, all labels": _ALL,
         },
         base=PRESETS["pretrained"],
