@@ -139,11 +139,13 @@ def test_no_value_is_read_back_to_the_host_so_that_a_gpu_never_waits():
     assert variance_mask(bare, bare).shape == variance_mask(bare).shape == (2, 1, 8, 9, 9)
 
 
-def test_an_even_window_is_refused(setup_1):
+def test_an_even_window_and_unknown_windows_are_refused(setup_1):
     one = setup_1.one
     two = setup_1.two
     with pytest.raises(ValueError, match="odd number"):
         variance_mask(one, two, frames=4)
+    with pytest.raises(ValueError, match="choose ring, apart, shared"):
+        variance_mask(one, two, windows="square")
 
 
 @pytest.fixture

@@ -48,15 +48,21 @@ def ring_variance(
     return ((once + again) / 2)[:, :, : view1.shape[2]]
 
 # %% ../nbs/14_coherence.ipynb #d316a740
+def _cut_windows(
+    t: int,  # frames
+    frames: int,  # odd, frames in a window
+) -> list:  # for every frame the frames around it that exist
+    "Windows of a clip with two ends."
+    half = frames // 2
+    return [[k + d for d in range(-half, half + 1) if 0 <= k + d < t] for k in range(t)]
+
+
 def clip_variance(
     view: Tensor,  # (b, 1, t, h, w) maps of one view
     frames: int,  # odd, frames in a window
 ) -> Tensor:  # (b, 1, t, h, w)
     "Variance of every frame's neighbours in a clip of its own."
-    t = view.shape[2]
-    half = frames // 2
-    windows = [[k + d for d in range(-half, half + 1) if 0 <= k + d < t] for k in range(t)]
-    return _in_windows(view, windows)
+    return _in_windows(view, _cut_windows(view.shape[2], frames))
 
 # %% ../nbs/14_coherence.ipynb #mend0002
 def apart_variance(
@@ -75,9 +81,8 @@ def shared_variance(
 ) -> Tensor:  # (b, 1, t, h, w)
     "Variance of every frame's neighbours in both views together: ours, not in the paper."
     t = view1.shape[2]
-    half = frames // 2
-    windows = [[k + d for d in range(-half, half + 1) if 0 <= k + d < t] for k in range(t)]
-    return _in_windows(torch.cat([view1, view2], 2), [w + [k + t for k in w] for w in windows])
+    both = [w + [k + t for k in w] for w in _cut_windows(t, frames)]
+    return _in_windows(torch.cat([view1, view2], 2), both)
 
 
 WINDOWS = {"ring": ring_variance, "apart": apart_variance, "shared": shared_variance}
@@ -110,6 +115,8 @@ def variance_mask(
 ) -> Tensor:  # (b, 1, t, h, w), no gradient
     "Temporal-coherence attention (Eq. 4): variance over nearby frames, on the ring of two views."
     check_window(frames)
+    if windows not in WINDOWS:
+        raise ValueError(f"windows={windows!r}: choose {', '.join(WINDOWS)}")
     views = [view1] if view2 is None else [view1, view2]
     around = clip_variance if view2 is None else WINDOWS[windows]
     mask = around(*fixed_maps(*views), frames)

@@ -318,7 +318,6 @@ STUDIES |= {
             "supervised": {"times": 2},
             "ours": {**_OURS, "times": 2},
             "mean teacher": {"method": "mean-teacher", "times": 2},
-            "best teacher": {**BEST, "times": 2},
             "supervised, all labels": {**_ALL, "times": 2},
         }
     ),
