@@ -209,6 +209,8 @@ class Training:
     # updates an epoch; 0: one pass over the unlabelled videos, as in the paper
     steps: _Natural = 50
     lr: Annotated[float, Range(1e-12)] = 1e-3  # learning rate of Adam
+    # learning rate of the encoder's weights, times `lr`
+    encoder_rate: _Share = 1.0
     schedule: Literal["cosine", "plateau"] = "cosine"  # of the learning rate; the paper's: plateau
     precision: Literal["float32", "bf16"] = "float32"  # of products
     # compute the encoder twice instead of keeping its maps: less memory
@@ -429,6 +431,7 @@ _LATER = {
     "naming_weight": 1.0,
     "sure": 0.6,
     "aligned": False,
+    "encoder_rate": 1.0,
 }
 
 

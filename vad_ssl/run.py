@@ -198,6 +198,7 @@ def _fit_run(run: Run, parts: Parts, folder: Path, bar: bool, tell: tuple) -> tu
         t.epochs,
         folder,
         lr=t.lr,
+        encoder_rate=t.encoder_rate,
         schedule=t.schedule,
         seed=run.seed,
         teacher=teacher,

@@ -55,6 +55,7 @@ _OWN = {**_TAUGHT, "decay": 0.0}  # the same without an average
 _MILD = {**_OURS, "lam": 3.0}  # chosen by `real-settings`
 _FLAT = {"architecture": "flat", "weights": "drawn"}  # objects, pretrained
 _REAL = vary(PRESETS["real"], actions=_NINE, test_videos=12, precision="bf16")
+_LATE = vary(_REAL, learns="late", encoder_rate=0.1)  # the encoder's last blocks learn, too
 
 
 def _in_domain() -> str:
@@ -202,6 +203,32 @@ STUDIES = {
             },
         },
         base=vary(_REAL, part="validation", test_videos=8),
+        films=True,
+    ),
+    # the same where the last blocks of the encoder learn, too, more slowly than the head
+    "real-late": Study(
+        {
+            "supervised": {},
+            "L2": {**_MILD, "attention": "none"},
+            "mean teacher": _AVERAGED,
+            "supervised, all labels": {**_ALL, "times": 2},
+            "V, cyclic": _MILD,
+        },
+        base=_LATE,
+        films=True,
+    ),
+    # of `real-late`, chosen as in `real-settings`
+    "real-late-settings": Study(
+        {
+            **{f"supervised, rate {x}": {"encoder_rate": x} for x in (0.1, 0.03, 0.3)},
+            "supervised, fixed": {"learns": "none"},
+            **{
+                f"L2, weight {lam}": {**_OURS, "attention": "none", "lam": lam}
+                for lam in (3.0, 30.0)
+            },
+            **{f"mean teacher, weight {lam}": {**_AVERAGED, "lam": lam} for lam in (1.0, 3.0)},
+        },
+        base=vary(_LATE, part="validation", test_videos=8),
         films=True,
     ),
     # Figures 1 and 3 on real people; all labels: see `real`
