@@ -1,4 +1,5 @@
 "Generated from nbs/32_train.ipynb: change the notebook, then `make export`."
+from collections import OrderedDict
 from pathlib import Path
 from torch import nn
 from types import SimpleNamespace
@@ -16,7 +17,17 @@ import sys
 import tempfile
 import torch
 
-from vad_ssl.train import _Engine, _piece, _share_gradients, fit, seed_step, tensorboard, with_options
+from vad_ssl.train import (
+    _Engine,
+    _piece,
+    _share_gradients,
+    fit,
+    make_optimiser,
+    make_schedule,
+    seed_step,
+    tensorboard,
+    with_options,
+)
 
 
 @pytest.fixture
@@ -58,6 +69,43 @@ def test_chance_in_a_step_depends_on_seed_and_step_alone():
 
     assert draw(0, 7) == draw(0, 7)
     assert len({tuple(draw(seed, step)) for seed in range(3) for step in range(3)}) == 9
+
+
+@pytest.fixture
+def setup_2():
+    def two_parts():
+        torch.manual_seed(0)
+        return nn.Sequential(OrderedDict(encoder=nn.Linear(2, 2), head=nn.Linear(2, 1)))
+    return SimpleNamespace(two_parts=two_parts)
+
+
+def test_an_encoder_of_its_own_rate_learns_at_that_rate_under_either_schedule_at_rate_0_not_at_all(setup_2):
+    two_parts = setup_2.two_parts
+    def moved(rate, **how):
+        "How far each weight of the encoder and of the head moves in Adam's first update."
+        model = two_parts()
+        before = [p.detach().clone() for p in model.parameters()]
+        optimiser = make_optimiser(model, lr=0.1, encoder_rate=rate)
+        model(torch.ones(1, 2)).square().sum().backward()
+        optimiser.step()
+        steps = [(p - q).abs().max().item() for p, q in zip(model.parameters(), before)]
+        return max(steps[:2]), max(steps[2:])
+
+
+    # Adam's first step is the rate itself, whatever the gradient
+    assert moved(1.0) == pytest.approx((0.1, 0.1), rel=1e-4)
+    assert moved(0.25) == pytest.approx((0.025, 0.1), rel=1e-4)
+    assert moved(0.0) == pytest.approx((0.0, 0.1), rel=1e-4)
+
+    for kind in ("plateau", "cosine"):
+        optimiser = make_optimiser(two_parts(), [nn.Parameter(torch.ones(1))], 0.1, 0.25)
+        schedule = make_schedule(optimiser, kind, 20)
+        for _ in range(12):  # the loss does not improve
+            optimiser.step()
+            schedule.step(*([1.0] if kind == "plateau" else []))
+        rest, encoder = (group["lr"] for group in optimiser.param_groups)
+        assert encoder == pytest.approx(0.25 * rest) and rest < 0.1
+        assert [len(group["params"]) for group in optimiser.param_groups] == [3, 2]
 
 
 def test_the_loop_agrees_with_seven_plain_lines(setup_1):
@@ -112,8 +160,46 @@ def test_a_run_that_is_killed_and_resumed_ends_with_the_same_bits(setup_1):
         assert torch.equal(resumed.level, whole.level) and log.epoch.tolist() == [1, 2, 3, 4]
 
 
+def test_a_run_with_two_rates_killed_and_resumed_ends_with_the_same_bits(setup_1, setup_2):
+    Batches = setup_1.Batches
+    two_parts = setup_2.two_parts
+    def shrink(die_at=None):
+        count = [0]
+
+        def step(model, *_):
+            count[0] += 1
+            if count[0] == die_at:
+                raise Killed
+            return {"size": model(torch.ones(1, 2)).square().sum()}
+
+        return step
+
+
+    class Killed(BaseException):
+        pass
+
+
+    def both_rates(folder, step, rate):
+        model = two_parts()
+        fit(model, step, Batches(), 3, folder, lr=0.05, encoder_rate=rate, bar=False)
+        return [p.cpu() for p in model.parameters()]
+
+
+    folder = Path(tempfile.mkdtemp())
+    with pytest.raises(Killed):
+        both_rates(folder, shrink(7), 0.25)
+    resumed = both_rates(folder, shrink(), 0.25)
+    whole = both_rates(Path(tempfile.mkdtemp()), shrink(), 0.25)
+    assert all(torch.equal(p, q) for p, q in zip(resumed, whole))
+
+    start = [*two_parts().parameters()]
+    fixed = both_rates(Path(tempfile.mkdtemp()), shrink(), 0.0)
+    still = [torch.equal(p, q) for p, q in zip(fixed, start)]
+    assert still == [True, True, False, False]  # encoder, head
+
+
 @pytest.fixture(scope="module")
-def setup_2():
+def setup_3():
     KILLER = """
 import os, random, signal, sys, time
 from pathlib import Path
@@ -170,14 +256,14 @@ print(killed, (Path(sys.argv[2]) / "answer").read_text() == whole)
     return SimpleNamespace(KILLER=KILLER, kill=kill)
 
 
-def test_killed_at_twenty_random_moments_and_resumed_a_run_ends_with_the_same_bits(setup_2):
-    kill = setup_2.kill
+def test_killed_at_twenty_random_moments_and_resumed_a_run_ends_with_the_same_bits(setup_3):
+    kill = setup_3.kill
     done = kill(20)
     assert done.stdout.split() == ["20", "True"], done.stdout + done.stderr
 
 
 @pytest.fixture
-def setup_3(setup_1):
+def setup_4(setup_1):
     towards = setup_1.towards
     Batches = setup_1.Batches
     class Named(Batches):
@@ -196,11 +282,11 @@ def setup_3(setup_1):
     return SimpleNamespace(Named=Named, spoilt=spoilt)
 
 
-def test_a_loss_that_is_not_a_number_stops_the_run_and_names_the_files(setup_1, setup_3):
+def test_a_loss_that_is_not_a_number_stops_the_run_and_names_the_files(setup_1, setup_4):
     OneNumber = setup_1.OneNumber
     Batches = setup_1.Batches
-    Named = setup_3.Named
-    spoilt = setup_3.spoilt
+    Named = setup_4.Named
+    spoilt = setup_4.spoilt
     folder = Path(tempfile.mkdtemp())
     with pytest.raises(TrainingError, match="batch 8: .*film116; last good checkpoint: step-00000004"):
         fit(OneNumber(), spoilt(116), Named(), 3, folder, bar=False)
@@ -208,11 +294,11 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_names_the_files(setup_1, 
         fit(OneNumber(), spoilt(100), Batches(), 3, Path(tempfile.mkdtemp()), bar=False)
 
 
-def test_or_the_update_is_left_out_and_counted(setup_1, setup_3):
+def test_or_the_update_is_left_out_and_counted(setup_1, setup_4):
     OneNumber = setup_1.OneNumber
     Batches = setup_1.Batches
-    Named = setup_3.Named
-    spoilt = setup_3.spoilt
+    Named = setup_4.Named
+    spoilt = setup_4.spoilt
     log = fit(
         OneNumber(),
         spoilt(116),
@@ -347,11 +433,11 @@ def test_in_bfloat16_products_are_coarse_and_weights_stay_fine_and_the_model_is_
         fit(OneNumber(), towards, Batches(), 1, Path(tempfile.mkdtemp()), precision="fp8")
 
 
-def test_broken_checkpoints_make_way_for_new_ones_and_are_never_called_good(setup_1, setup_3):
+def test_broken_checkpoints_make_way_for_new_ones_and_are_never_called_good(setup_1, setup_4):
     OneNumber = setup_1.OneNumber
     towards = setup_1.towards
     Batches = setup_1.Batches
-    spoilt = setup_3.spoilt
+    spoilt = setup_4.spoilt
     folder = Path(tempfile.mkdtemp())
     fit(OneNumber(), towards, Batches(), 3, folder, bar=False)
     (checkpoints(folder)[0] / "state.pt").write_bytes(b"x")
@@ -551,7 +637,7 @@ def test_an_unknown_schedule_names_the_choices(setup_1):
 
 
 @pytest.fixture(scope="module")
-def setup_4():
+def setup_5():
     results = Path("results") if Path("results").exists() else Path("nbs/results")
     seen = dict(np.load(results / "learning.npz"))  # uint8; maps: (arms, steps, kinds, clips, h, w)
     learned = pd.read_csv(results / "learning.csv")
@@ -559,10 +645,10 @@ def setup_4():
     return SimpleNamespace(results=results, seen=seen, learned=learned, arms=arms)
 
 
-def test_what_is_said_about_learning_is_in_the_committed_numbers(setup_4):
-    seen = setup_4.seen
-    learned = setup_4.learned
-    arms = setup_4.arms
+def test_what_is_said_about_learning_is_in_the_committed_numbers(setup_5):
+    seen = setup_5.seen
+    learned = setup_5.learned
+    arms = setup_5.arms
     assert (seen["maps"][:, 0] == seen["maps"][0, 0]).all()  # one detector before the first step
     course = {row: part.set_index("step") for row, part in learned.groupby("row")}
     for x in (course[row] for row in arms):
@@ -581,8 +667,8 @@ def test_what_is_said_about_learning_is_in_the_committed_numbers(setup_4):
     assert plain.localisation[400] < min(ours.localisation[400], mean.localisation[400])
 
 
-def test_the_masks_lie_where_the_detector_is_unsure_in_spin_and_wave_and_say_much_the_same(setup_4):
-    seen = setup_4.seen
+def test_the_masks_lie_where_the_detector_is_unsure_in_spin_and_wave_and_say_much_the_same(setup_5):
+    seen = setup_5.seen
     for maps in seen["maps"][:, 2:].reshape(-1, 3, 3, 52, 69):  # arms, steps from 150 on
         for sure, *masks in maps[:, 1:].swapaxes(0, 1) / 255:
             rim, body = (sure > 0.1) & (sure < 0.9), sure >= 0.9

@@ -58,7 +58,7 @@ def make_schedule(
         return schedules.CosineAnnealingLR(optimiser, epochs)
     raise ValueError(f"schedule={kind!r}: choose plateau or cosine")
 
-# %% ../nbs/32_train.ipynb #564f6b2b
+# %% ../nbs/32_train.ipynb #066fca93
 def make_optimiser(
     model: nn.Module,  # with a part `encoder`, if that has a rate of its own
     beside=(),  # further parameters
@@ -74,7 +74,7 @@ def make_optimiser(
     slow = {"params": parts["encoder"], "lr": encoder_rate * lr}
     return torch.optim.Adam([{"params": parts["rest"]}, slow], lr=lr)
 
-# %% ../nbs/32_train.ipynb #7f90a881
+# %% ../nbs/32_train.ipynb #564f6b2b
 class _Engine(NamedTuple):
     "What one update needs: the model as spread over processes, its method and its optimiser."
 
