@@ -11,6 +11,7 @@ from vad_ssl.config import PRESETS
 from vad_ssl.config import ROUTINGS
 from vad_ssl.config import Run
 from vad_ssl.config import TASKS
+from vad_ssl.config import method_of
 from vad_ssl.config import read_config
 from vad_ssl.config import vary
 from vad_ssl.config import write_config
@@ -50,6 +51,7 @@ from vad_ssl.run import (
     _alone,
     _fresh,
     _load_encoder,
+    _unread,
     about_of,
     check_taken,
     commit,
@@ -342,6 +344,20 @@ def test_a_setting_that_a_task_would_not_read_is_refused_by_name(setup_2):
     for run in (*PRESETS.values(), vary(Run(), task="vos"), vary(Run(), method="released")):
         check_taken(run)
     check_taken(vary(Run(), method="released", quirk="mask of logits"))
+    with pytest.raises(ValueError, match="cyclic=False: attention=apart is about windows over both"):
+        check_taken(vary(Run(), method="semi-supervised", attention="apart", cyclic=False))
+
+
+def test_a_setting_that_only_other_methods_read_is_said_before_training_and_those_that_are_read_are_not():
+    masked = dict(attention="gradient", warmup=0.3, decay=0.9)
+    for method, unused in (("mean-teacher", ["attention"]), ("semi-supervised", ["decay"])):
+        run = vary(Run(), method=method, **masked)
+        assert _unread(run, [method_of(run)]) == unused
+        check_taken(run)
+    supervised = vary(Run(), **masked)
+    assert _unread(supervised, [method_of(supervised)]) == [*masked]
+    for run in PRESETS.values():
+        assert not _unread(run, [method_of(run)])
 
 
 def test_a_loss_that_is_not_a_number_names_the_videos_of_either_task(setup_1, setup_2):

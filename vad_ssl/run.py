@@ -221,18 +221,30 @@ def _fit_run(run: Run, parts: Parts, folder: Path, bar: bool, tell: tuple) -> tu
     return kept.network, about
 
 # %% ../nbs/81_run.ipynb #4ff670d2
-def check_taken(run: Run):
-    "Refuse what nothing in the run's task would read; ValueError names the field."
-    task, given = TASKS[run.task], settings(run)
-    calls = [call for m in task.methods.values() for call in (m.step, m.teacher) if call]
+def _unread(
+    run: Run,
+    methods,  # their records
+    names: tuple = (),  # further fields, that nothing reads
+) -> list:  # names
+    "Fields that none of these methods reads, where the run has a value that no preset has."
+    given, calls = settings(run), [call for m in methods for call in (m.step, m.teacher) if call]
     read = {name for call in calls for name in inspect.signature(call).parameters}
     if run.method != "released":
         read -= {"quirk"}  # of this method alone
     usual = [settings(x) for x in (Run(), *PRESETS.values()) if x == Run() or x.task == run.task]
-    for name in (*task.lacks, *(name for name in vars(run.consistency) if name not in read)):
-        if all(given[name] != base[name] for base in usual):
-            what = f"the task {run.task} with method {run.method} does not take it"
-            raise ValueError(f"{name}={given[name]}: {what}; leave it out")
+    odd = (*names, *(name for name in vars(run.consistency) if name not in read))
+    return [name for name in odd if all(given[name] != base[name] for base in usual)]
+
+
+def check_taken(run: Run):
+    "Refuse what nothing in the run's task would read; ValueError names the field."
+    task, part = TASKS[run.task], run.consistency
+    for name in _unread(run, task.methods.values(), task.lacks):
+        what = f"the task {run.task} with method {run.method} does not take it"
+        raise ValueError(f"{name}={settings(run)[name]}: {what}; leave it out")
+    if not part.cyclic and part.attention in ("apart", "shared"):
+        what = f"attention={part.attention} is about windows over both views"
+        raise ValueError(f"cyclic=False: {what}; leave one of them out")
 
 
 def parts_of(run: Run) -> Parts:
@@ -274,6 +286,8 @@ def train_run(
         if state.is_main_process:
             what = "videos or annotations of the training part"
             _say_if_changed(folder, f"{_stem(run)}-*", what, "trained")
+            for name in _unread(run, [method_of(run)]):
+                print(f"{name}={settings(run)[name]}: the method {run.method} has no use for it")
         with _alone(folder) if state.is_main_process else nullcontext():
             state.wait_for_everyone()
             if not final.exists():
