@@ -55,7 +55,7 @@ _OWN = {**_TAUGHT, "decay": 0.0}  # the same without an average
 _MILD = {**_OURS, "lam": 3.0}  # chosen by `real-settings`
 _FLAT = {"architecture": "flat", "weights": "drawn"}  # objects, pretrained
 _REAL = vary(PRESETS["real"], actions=_NINE, test_videos=12, precision="bf16")
-_LATE = vary(_REAL, learns="late", encoder_rate=0.1)  # the encoder's last blocks learn, too
+_LATE = vary(_REAL, learns="late", encoder_rate=0.03)  # the encoder's last blocks learn, too
 
 
 def _in_domain() -> str:
