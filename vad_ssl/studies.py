@@ -221,7 +221,6 @@ STUDIES = {
     "real-late-settings": Study(
         {
             **{f"supervised, rate {x}": {"encoder_rate": x} for x in (0.1, 0.03, 0.3)},
-            "supervised, fixed": {"learns": "none"},
             **{
                 f"L2, weight {lam}": {**_OURS, "attention": "none", "lam": lam}
                 for lam in (3.0, 30.0)
