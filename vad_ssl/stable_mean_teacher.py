@@ -182,7 +182,7 @@ def stable_mean_teacher_step(
     progress: Progress,
     teacher: StableTeacher,
     views: tuple = (weak_view, strong_view),  # the student's view of unlabelled clips is the second
-    lam: float = 30.0,  # of the consistency with the goals
+    lam: float = 10.0,  # of the consistency with the goals
     warmup: float = 0.4,  # see `vad_ssl.objective.ramped`
     trust: float = 0.11,  # see `vad_ssl.objective.visible`
     recovery: bool = True,  # error recovery: a second goal
@@ -224,7 +224,7 @@ def stable_mean_teacher_step(
 
 STABLE_MEAN_TEACHER = Method(
     stable_mean_teacher_step,
-    weight=30.0,
+    weight=10.0,
     teacher=stable_teacher,
     follow=follow_both,
     average=True,

@@ -467,7 +467,7 @@ STUDIES |= {
             "supervised": {},
             "own answer, squared": {**_OURS, "attention": "none"},
             "own answer, entropy": {**_AVERAGED, "decay": 0.0},
-            "the average's, squared": _PLAIN,
+            "the average's, squared": {**_PLAIN, "lam": 30.0},  # own answer's
             "the average's, entropy": _AVERAGED,
             # the parts of that distance, each with its weight in the sum
             **{
@@ -501,12 +501,11 @@ STUDIES |= {
 }
 
 # %% ../nbs/82_studies.ipynb #teach002
-_SQUARES = {"lam": 10.0}  # chosen by `teacher-settings`, as the weight of Dice
 _IDEAS = {
-    "plain": {**_PLAIN, **_SQUARES},
-    "differences": {**_STABLE, **_SQUARES, "recovery": False},
-    "recovery": {**_STABLE, **_SQUARES, "differences": False},
-    "both": {**_STABLE, **_SQUARES},
+    "plain": _PLAIN,
+    "differences": {**_STABLE, "recovery": False},
+    "recovery": {**_STABLE, "differences": False},
+    "both": _STABLE,
     "variance mask": {**_PLAIN, "goal_mask": "variance", "lam": 10.0},
     "gradient mask": {**_PLAIN, "goal_mask": "gradient", "lam": 30.0},
     "recovery, entropy": {**_STABLE, **_ENTROPY, "differences": False},
