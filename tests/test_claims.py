@@ -492,6 +492,11 @@ def setup_13(setup_5, setup_12):
             in_all("V, cyclic", "L2", "ablation", ("V, cyclic", "L2")),
         ),
         ("gradient smoothness gains over plain L2", "more", in_all("G", "L2", "ablation")),
+        (
+            "the variance without its ring gains over it",
+            "more",
+            in_all("V, not cyclic", "L2", "ablation"),
+        ),
         ("the ring gains over no ring", "more", in_all("V, cyclic", "V, not cyclic", "ablation")),
         (
             "*ours:* the ring without its seams gains over the ring",
@@ -560,6 +565,11 @@ def setup_13(setup_5, setup_12):
             "*its successor:* a stable mean teacher gains over a mean teacher",
             "more",
             (None, ("drawn/teachers-drawn", "both", "mean teacher"), None),
+        ),
+        (
+            "... over an average's answers by squares",
+            "more",
+            (None, ("drawn/teachers-drawn", "both", "plain"), None),
         ),
         (
             "*not in the paper:* a mean teacher gains over the method",

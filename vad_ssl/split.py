@@ -307,7 +307,7 @@ class Pairs:
 
     def note(self, bad: list[str]):
         "Count and name skipped videos; stop when there are too many."
-        for line in "\n".join(filter(None, bad)).split("\n") if any(bad) else ():
+        for line in filter(None, "\n".join(bad).split("\n")):
             name = line.split(": ")[0]
             if name not in self.bad:
                 warnings.warn(f"skipped {line}", stacklevel=2)
