@@ -101,6 +101,11 @@ def test_options_win_over_the_file_and_the_file_over_the_preset(setup_1):
     assert (run.clip.size, run.training.epochs, run.seed) == ((224, 224), 7, 5)
     assert (run.consistency.hold, run.machine.workers) == (False, 2)
     assert asked("--preset", "ucf101_24", "--method", "mean-teacher").consistency.lam is None
+    file.write_text("preset: ucf101_24\n")
+    assert asked("--config", file, "--method", "mean-teacher").consistency.lam is None
+    file.write_text("lam: 7\nwarmup: 0\n")  # what a file says stays, whatever the method
+    run = asked("--config", file, "--method", "semi-supervised")
+    assert (run.method, run.consistency.lam, run.consistency.warmup) == ("semi-supervised", 7, 0)
     file.write_text("epoch: 7\n")
     status, text = attempt("train", "--config", file)
     assert "run.yaml: no field 'epoch'; the nearest is 'epochs'" in text
@@ -252,6 +257,22 @@ def test_a_split_is_written_as_a_manifest(setup_1):
     root = make_actors(home / "actors", train=5, test=1, workers=1)
     assert attempt("split", "--data", root, "--labels", "0.2", "--out", home / "split.csv") == (0, "")
     assert (home / "split.csv").read_text().count(",labelled,") == 8
+
+
+def test_a_detector_of_some_actions_is_scored_on_these_and_never_under_each_other_s_names(setup_1):
+    attempt = setup_1.attempt
+    home = setup_1.home
+    from vad_ssl.checkpoint import save_weights
+    from vad_ssl.detector import small_detector
+
+    root = make_actors(home / "two", train=1, test=1, workers=1)
+    about = dict(detector="small", width=4, frames=4, stride=1, size=[24, 24], short=24)
+    weights = home / "two.safetensors"
+    for classes, status in ((["Kick", "Walk"], 0), (["Walk", "Kick"], 2)):
+        save_weights(weights, small_detector(2, 4), about | {"classes": classes})
+        said = attempt("evaluate", "--checkpoint", weights, "--data", root, "--out", home / "scored")
+        assert said[0] == status, said
+    assert "trained for ['Walk', 'Kick'], but the data set has ['Kick', 'Walk']" in said[1]
 
 
 def test_objects_are_drawn_scored_and_followed_and_the_wrong_checkpoint_is_named(setup_1):

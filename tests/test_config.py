@@ -179,6 +179,7 @@ def test_the_fingerprint_changes_with_every_field_but_those_of_the_machine():
     runs = {name: vary(base, **{name: other(name, x)}) for name, x in settings(base).items()}
     same = [name for name, run in runs.items() if fingerprint(run) == fingerprint(base)]
     places = {"root", "csv", "manifest", "extra", "part", "actions", "test_videos"}
+    places |= {"bad_files", "on_nan"}
     assert set(same) == places | {f.name for f in fields(Machine)}
     assert len({fingerprint(run) for run in runs.values()}) == len(runs) - len(same) + 1
     assert fingerprint(vary(base, lam=weight(base))) == fingerprint(base)  # said in two ways

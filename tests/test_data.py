@@ -28,6 +28,7 @@ import tracemalloc
 import warnings
 
 from vad_ssl.data import (
+    _hold_out,
     _integer,
     _puppet,
     _stored_tube,
@@ -514,6 +515,8 @@ def test_youtube_vos_the_hold_out_is_seeded_of_the_size_asked_for_and_hides_whol
     held = [frozenset(v.name for v in youtube_vos(vos, "test", 0.3, s)) for s in range(5)]
     assert len(set(held)) > 1
     assert youtube_vos(vos, "test", holdout=0) == []
+    alone = {f"v{k}": {"objects": {"1": {"category": "mouse"}}} for k in range(10)}
+    assert len(_hold_out(alone, 0.3, 0)) == 3  # of one category there is none to hide
     valid = youtube_vos(vos, "valid")
     assert len(valid) == 2 and all(
         len(t.boxes) == 1 for v in valid for t in v.tubes

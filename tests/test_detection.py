@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from vad_ssl.actors import actors
 from vad_ssl.data import read_data
 from vad_ssl.split import split_labelled
+from vad_ssl.split import strip
 from vad_ssl.split import write_manifest
 import pytest
 import tempfile
@@ -18,11 +19,11 @@ def setup_1():
     train = [v for v in read_data(root) if v.split == "train"]
 
 
-    def parts(**how):
+    def parts(classes=(), **how):
         "Labelled, unlabelled and held videos for some settings."
         usual = dict(manifest="", label_fraction=0.2, trimmed=False, extra="", unlabelled=0.0)
         data = SimpleNamespace(**usual | {"validation": 0.0} | how)
-        return split_videos(data, 0, train)
+        return split_videos(data, 0, train, classes)
     return SimpleNamespace(root=root, train=train, parts=parts)
 
 
@@ -61,6 +62,13 @@ def test_a_manifest_decides_the_split(setup_1):
     assert len(unl) == len(unlabelled) and all(not v.tubes for v in unl) and held == []
     lab, unl, _ = parts(manifest=str(file), label_fraction=1.0)  # the ceiling: all that it names
     assert len(lab) == len(train) - 1 and unl == [] and all(v.tubes for v in lab)
+    bare = replace(strip(train[0]), name="bare/video")
+    write_manifest(file, labelled[1:], [*unlabelled, bare])
+    settings = SimpleNamespace(
+        manifest=str(file), label_fraction=1.0, trimmed=False, extra="", unlabelled=0.0, validation=0.0
+    )
+    lab, unl, _ = split_videos(settings, 0, [*train, bare])
+    assert len(lab) == len(train) - 1 and [v.name for v in unl] == ["bare/video"]
 
 
 def test_held_videos_are_taken_from_the_labelled_ones(setup_1):
@@ -78,6 +86,8 @@ def test_held_videos_are_taken_from_the_labelled_ones(setup_1):
         ValueError, match="validation=0.5: no labelled video of .* to hold out; label more"
     ):
         parts(validation=0.5, manifest=str(two))
+    with pytest.raises(ValueError, match="no labelled video of 'Eel' to hold out"):  # tested alone
+        parts([*{v.action for v in train}, "Eel"], label_fraction=0.8, validation=0.4)
 
 
 def test_some_actions_as_many_test_videos_of_each_class_and_settings_are_chosen_on_films_that_are_then_left_out(setup_1):
@@ -89,6 +99,7 @@ def test_some_actions_as_many_test_videos_of_each_class_and_settings_are_chosen_
     assert {(v.action, v.label) for v in few} == {("Kick", 0), ("Walk", 1)} and only(train, "") is train
     assert all(tube.label == v.label for v in few for tube in v.tubes)
     assert [v.label for v in only(train, "Walk, Kick, Walk")] == [v.label for v in few]
+    assert [v.label for v in only(train, ["Walk", "Kick"])] == [v.label for v in few]
     walk, kick = (next(v for v in train if v.action == name) for name in ("Walk", "Kick"))
     mixed = replace(walk, tubes=(*walk.tubes[:1], *kick.tubes[:1]))
     for names, labels in (("Walk", [0]), ("Walk, Kick", [1, 0])):  # each its own, none of others

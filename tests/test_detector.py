@@ -114,6 +114,21 @@ def test_the_order_of_the_frames_matters(setup_1):
     torch.testing.assert_close(tiny()(still).activations, tiny()(still.flip(2)).activations)
 
 
+def test_gradients_under_bfloat16_autocast_are_those_of_float32_for_any_number_of_frames(setup_1):
+    tiny = setup_1.tiny
+    noise = setup_1.noise
+    for frames in (1, 2, 3, 4, 5, 8):
+        found = []
+        for low in (False, True):
+            model = tiny().train()
+            with torch.autocast("cpu", torch.bfloat16, enabled=low):
+                out = model(noise(2, 3, frames, 32, 32))
+            out.logits.float().square().mean().backward()
+            found.append([p.grad for p in model.encoder.parameters()])
+        for exact, coarse in zip(*found):
+            assert (exact - coarse).norm() < 0.2 * exact.norm()
+
+
 def test_constant_clips_give_finite_answers_and_gradients_in_float32_and_under_bfloat16_autocast(setup_1):
     tiny = setup_1.tiny
     for low in (False, True):

@@ -85,6 +85,14 @@ def test_the_answer_does_not_depend_on_the_batch_size(setup_1):
     torch.testing.assert_close(one, many, atol=1e-5, rtol=0)
 
 
+def test_a_network_that_diverged_gives_no_answer(setup_1):
+    frames = setup_1.frames
+    broken = small_detector(3, width=8)
+    torch.nn.init.constant_(next(broken.parameters()), float("nan"))
+    with pytest.raises(ValueError, match="the network diverged"):
+        localise(broken, frames)
+
+
 def test_prediction_leaves_the_model_as_it_was(setup_1):
     model = setup_1.model
     frames = setup_1.frames

@@ -26,6 +26,7 @@ from vad_ssl.parallel import processes
 from vad_ssl.predict import PACKAGED
 from vad_ssl.predict import card
 from vad_ssl.pretrain import drawn_weights
+from vad_ssl.records import data_key
 from vad_ssl.split import split_labelled
 from vad_ssl.train import Parts
 from vad_ssl.train import fit
@@ -82,6 +83,8 @@ def test_drawn_weights_fill_the_encoder_and_nothing_else_and_are_refused_where_t
     assert "encoder.scales.0.0.weight" not in same and "primary.pose.weight" in same
     with pytest.raises(ValueError, match="only architecture=i3d"):
         _fresh(vary(Run(), learns="none"), about)
+    with pytest.raises(ValueError, match="encoder_rate=0.1: with learns=none nothing"):
+        _fresh(vary(Run(), architecture="i3d", learns="none", encoder_rate=0.1), about)
     for wrong in ({"width": 8}, {"architecture": "paper"}):
         with pytest.raises(ValueError, match="architecture=small.*task=detection"):
             _load_encoder(vary(Run(), weights="drawn", **wrong), None)
@@ -219,8 +222,14 @@ def test_corrected_annotations_are_scored_and_trained_again_and_it_is_said(setup
     one, two = (pd.read_csv(path).iou for path in folder.glob("details-*.csv"))
     assert (one != two).any()
     assert score_run(mine, parts, folder, bar=False) == first  # the old ones are found, too
+    stored = folder / f"row-{data_key(parts.test)}.json"
+    old = json.loads(stored.read_text()) | {"accuracy": -1.0, "measure": 0}  # measured otherwise
+    stored.write_text(json.dumps(old))
+    assert score_run(mine, parts, folder, bar=False) | {"seconds": 0} == first | {"seconds": 0}
     relabelled = parts._replace(labelled=[shifted(v) for v in parts.labelled])
     assert run_folder(out2, mine, relabelled) != folder
+    with pytest.raises(ValueError, match="now the classes are .*'Eel'.*remove .*, or choose another"):
+        train_run(mine, out2, parts=parts._replace(classes=[*parts.classes, "Eel"]))
     hidden = parts._replace(unlabelled=parts.unlabelled[1:])
     assert run_folder(out2, mine, hidden) != folder
 

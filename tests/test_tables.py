@@ -29,6 +29,8 @@ def test_the_interval_worked_by_hand(setup_1):
     assert paired(toy, "score", "a").loc["a", "gain"] == 0
     two = paired(toy, "score", "a", shared=2).loc["b"]
     assert (two.low, two.high) == pytest.approx((10 - 7.1655, 10 + 7.1655), abs=1e-3)
+    level = paired(toy.assign(score=toy.row.map({"a": 1, "b": 3})), "score", "a").loc["b"]
+    assert (level.low, level.gain, level.high) == (2, 2, 2)  # the same gain on every seed
 
 
 def test_the_table_says_mean_spread_gain_and_interval(setup_1):

@@ -180,6 +180,10 @@ def test_odd_numbers_and_a_video_file_work_and_one_mask_is_enough(setup_1, setup
     folder = predict_vos(home / "film.avi", checkpoint, home / "first.png", home)
     assert sorted(p.name for p in folder.iterdir()) == [f"{k:05}.png" for k in range(8)]
     assert set(np.unique(Image.open(folder / "00000.png"))) == {0, 7, 200}
+    (folder / "mine.png").touch()
+    write_video(home / "film.avi", read_frames(video.path, range(6)).repeat(2, 1).repeat(2, 2))
+    predict_vos(home / "film.avi", checkpoint, home / "first.png", home)  # shorter now
+    assert sorted(p.name for p in folder.iterdir()) == [f"{k:05}.png" for k in range(6)] + ["mine.png"]
 
 
 def test_masks_that_cannot_be_used_are_refused_in_one_line(setup_2):

@@ -341,14 +341,13 @@ def write_table(
 def _numbers(label: pd.Series, names: list | None, path) -> pd.Series:
     "Classes by number: names are looked up, where all labels are names; else they are numbers."
     label = label.str.strip()
-    known = {name: k for k, name in enumerate(names or ())}
-    if not (names and set(label) <= set(names)):
-        whole = {x: x.removesuffix(".0") for x in set(label)}
-        known = {x: int(n) for x, n in whole.items() if n.isdecimal()}
+    found = set(label)
+    if found & set(names or ()):  # names, then
+        known = {name: k for k, name in enumerate(names)}
+    else:
+        known = {x: int(x.removesuffix(".0")) for x in found if x.removesuffix(".0").isdecimal()}
         known = {x: k for x, k in known.items() if not names or k < len(names)}
-    unknown = sorted(set(label) - set(known))
-    if set(label) & set(names or ()):  # names, then
-        unknown = sorted(set(label) - set(names))
+    unknown = sorted(found - set(known))
     if unknown:
         want = f"Use one of {', '.join(names)}" if names else "Give numbers"
         raise TableError(f"{path}: unknown class {unknown[0]!r}. {want}.")

@@ -208,8 +208,8 @@ class _Evaluate:
         names = class_names(videos)
         model, about = load_detector(self.checkpoint, _device()) if self.checkpoint else (None, {})
         if set(about.get("classes", names)) < set(names):  # it was trained for some of the actions
-            names = about["classes"]
-            videos = only(videos, ",".join(names))
+            videos = only(videos, about["classes"])
+            names = class_names(videos)
         videos = [v for v in videos if v.split == "test"]
         if self.detections:
             table = score_detections(self.detections, videos, names)
@@ -493,9 +493,12 @@ def _with_run(command: type, options: list) -> type:
         raise ValueError("give --config or --preset; a file may name its preset itself")
     usual = "pretrained" if issubclass(command, _Demo) else "demo"
     usual = "vos" if given.get("--task") == "vos" else usual
-    base = read_config(config) if config else PRESETS.get(preset or usual, Run())
-    if given.get("--method") in METHODS:  # takes its own weight, unless one is given
-        base = vary(base, method=given["--method"])
+    method = given.get("--method")
+    method = {"method": method} if method in METHODS else {}
+    if config:
+        base = read_config(config, **method)
+    else:  # a method takes its own weight, not the preset's
+        base = vary(PRESETS.get(preset or usual, Run()), **method)
     made = make_dataclass(command.__name__, [("run", Run, base)], bases=(command,))
     made.__doc__ = command.__doc__
     return made

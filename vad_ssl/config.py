@@ -353,8 +353,8 @@ PRESETS = {
 # %% ../nbs/80_config.ipynb #a6840fb0
 def _from_yaml(name: str, value):
     "`1e-4` is a number, a list is a tuple."
-    numbers = [name for name, x in settings(Run()).items() if isinstance(x, float)]
-    if isinstance(value, str) and name in (*numbers, "lam"):
+    number = name == "lam" or isinstance(settings(Run()).get(name), float)
+    if isinstance(value, str) and number:
         with contextlib.suppress(ValueError):
             return float(value)
     return tuple(value) if isinstance(value, list) else value
@@ -362,6 +362,7 @@ def _from_yaml(name: str, value):
 
 def read_config(
     path: Path,  # YAML: fields of a run, and perhaps `preset`
+    **then,  # fields that have the last word
 ) -> Run:
     "The run that a file describes; raises ValueError naming file, field and remedy."
     try:
@@ -387,7 +388,7 @@ def read_config(
             raise ValueError(f"{path}: section {name} has no field {strange[0]!r}")
         flat |= value if inside else {str(name): value}
     try:
-        return vary(PRESETS[preset], **{k: _from_yaml(k, v) for k, v in flat.items()})
+        return vary(PRESETS[preset], **{k: _from_yaml(k, v) for k, v in flat.items()} | then)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -442,6 +443,7 @@ def fingerprint(run: Run) -> str:
     """
     decisive = settings(replace(run, machine=Machine())) | {"lam": weight(run)}
     decisive |= {"part": Data.part}  # which videos are scored: files say
+    decisive |= {"bad_files": Data.bad_files, "on_nan": Training.on_nan}  # what a run bears with
     decisive |= dict.fromkeys(("root", "csv", "manifest", "extra"), "")
     del decisive["test_videos"], decisive["actions"]
     decisive = {k: v for k, v in decisive.items() if not (k in _LATER and v == _LATER[k])}

@@ -542,7 +542,7 @@ def _hold_out(
     rng = np.random.default_rng(seed)
     kinds = {name: _kinds(meta[name]) for name in sorted(meta)}
     every = sorted(set().union(*kinds.values()))
-    n_unseen = int(np.ceil(share / 2 * len(every)))
+    n_unseen = min(int(np.ceil(share / 2 * len(every))), len(every) - 1)  # one is to be learned
     unseen = set(rng.permutation(every)[:n_unseen])
     test = {n for n in kinds if kinds[n] & unseen}
     rest = [n for n in kinds if n not in test]

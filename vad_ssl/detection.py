@@ -62,13 +62,16 @@ def split_videos(
     data,  # `Data`: manifest, label_fraction, trimmed, extra, unlabelled, validation
     seed: int,
     train: list,  # training videos
+    classes: tuple = (),  # of all videos: a score needs each of them among those held out
 ) -> tuple:  # labelled; unlabelled, stripped; held out, taken from the labelled ones
     "The split that the manifest says, or label fraction and seed."
     if data.manifest:
         lab, unl = read_manifest(data.manifest, train)
         if data.label_fraction == 1:
             names = {v.name for v in lab + unl}
-            lab, unl = [v for v in train if v.name in names], []
+            named = [v for v in train if v.name in names]
+            lab = [v for v in named if v.label >= 0]
+            unl = [strip(v) for v in named if v.label < 0]  # nobody knows theirs
     else:
         lab, unl = split_labelled(train, data.label_fraction, seed)
     if data.trimmed:
@@ -79,19 +82,21 @@ def split_videos(
     if data.unlabelled:
         order = np.random.default_rng(seed).permutation(len(unl))
         unl = [unl[k] for k in order[: max(1, round(data.unlabelled * len(lab)))]]
-    kept, held = _hold_out(lab, data.validation, seed, {v.action for v in train if v.label >= 0})
+    actions = {v.action for v in train if v.label >= 0} | set(classes)
+    kept, held = _hold_out(lab, data.validation, seed, actions)
     return kept, unl, held
 
 
 def only(
     videos: list,  # annotated records
-    actions: str,  # names, separated by commas; empty: all
+    actions: str | list,  # names, in text separated by commas; empty: all
 ) -> list:  # their classes are numbered anew, in the order of the names
     "Videos of some actions, and of their tubes those of these actions."
     if not actions:
         return videos
     known = class_names(videos)
-    names = list(dict.fromkeys(name.strip() for name in actions.split(",")))
+    asked = actions.split(",") if isinstance(actions, str) else actions
+    names = list(dict.fromkeys(name.strip() for name in asked))
     lost = [name for name in names if name not in known]
     if lost:
         has = ", ".join(filter(None, known)) or "no class names: do its annotations lie beside it?"
@@ -135,8 +140,9 @@ def _data(run) -> Parts:
         train, test = _validation(train)
     if run.data.test_videos:
         test = evenly(test, run.data.test_videos)
-    lab, unl, held = split_videos(run.data, run.seed, train)
-    return Parts(lab, without_leaks(unl, test), held, test, class_names(videos))
+    classes = class_names(videos)
+    lab, unl, held = split_videos(run.data, run.seed, train, classes)
+    return Parts(lab, without_leaks(unl, test), held, test, classes)
 
 # %% ../nbs/65_detection.ipynb #ac314044
 def _drawn(root: str) -> bool:

@@ -150,6 +150,16 @@ class PrimaryCapsules(nn.Module):
         return self.pose(x), self.activation(x).sigmoid()
 
 # %% ../nbs/24_detector.ipynb #d2a399fe
+class _Conv3d(nn.Conv3d):
+    "Sees two moments in float32 on a CPU, where PyTorch 2.13 has no gradient of it in bf16."
+
+    def forward(self, x):
+        if x.shape[2] != 2 or x.device.type != "cpu":
+            return super().forward(x)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(x.to(self.weight.dtype))
+
+
 def conv_block(
     c_in: int,  # channels in
     c_out: int,  # channels out
@@ -158,7 +168,7 @@ def conv_block(
 ) -> nn.Sequential:
     "3D convolution, group norm (no batch statistics, so that clips never mix), ReLU."
     kernel = (kernel,) * 3 if isinstance(kernel, int) else kernel
-    conv = nn.Conv3d(c_in, c_out, kernel, stride, tuple(k // 2 for k in kernel), bias=False)
+    conv = _Conv3d(c_in, c_out, kernel, stride, tuple(k // 2 for k in kernel), bias=False)
     return nn.Sequential(conv, nn.GroupNorm(max(1, c_out // 8), c_out), nn.ReLU(inplace=True))
 
 # %% ../nbs/24_detector.ipynb #eda2224f
@@ -300,9 +310,9 @@ class PaperDecoder(nn.Module):
         self.up1 = nn.ConvTranspose2d(poses, 64, 9)
         self.skip1 = nn.Conv2d(832, 64, 3, padding=1)
         self.up2 = nn.ConvTranspose3d(128, 64, **double)
-        self.skip2 = nn.Conv3d(192, 64, 3, padding=1)
+        self.skip2 = _Conv3d(192, 64, 3, padding=1)
         self.up3 = nn.ConvTranspose3d(128, 64, **double)
-        self.skip3 = nn.Conv3d(64, 64, 3, padding=1)
+        self.skip3 = _Conv3d(64, 64, 3, padding=1)
         self.up4 = nn.ConvTranspose3d(128, 128, **double)
         self.dropout = nn.Dropout3d(dropout)
         self.logit = nn.Conv3d(128, 1, 3, padding=1)

@@ -74,6 +74,10 @@ def localise(
     model.train(training)
     probs = torch.cat([out.logits.sigmoid() for out in outs])[:, 0].float().cpu()
     activations = torch.cat([out.activations for out in outs]).float().cpu()
+    if not (probs.isfinite().all() and activations.isfinite().all()):
+        raise ValueError(
+            "answers are not finite: the network diverged. Train it again, more slowly"
+        )
     whole = torch.zeros(frames.shape[1], *probs.shape[2:])
     whole[index[index >= 0]] = probs[index >= 0]
     return whole, activations

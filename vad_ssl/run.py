@@ -39,6 +39,7 @@ from vad_ssl.config import (
     weight,
     write_config,
 )
+from .evaluate import MEASURE
 from .files import write_atomic, write_csv
 from .i3d import kinetics_weights
 from .parallel import processes
@@ -111,6 +112,9 @@ def _fresh(run: Run, about: dict) -> nn.Module:
     torch.manual_seed(run.seed)
     if run.network.learns != "all" and run.network.architecture != "i3d":
         raise ValueError(f"learns={run.network.learns}: only architecture=i3d fixes weights")
+    rate = run.training.encoder_rate
+    if run.network.learns == "none" and rate != 1:
+        raise ValueError(f"encoder_rate={rate}: with learns=none nothing of the encoder learns")
     model = TASKS[run.task].network(about)
     model.recompute = run.training.checkpointing
     if run.network.weights:
@@ -270,6 +274,16 @@ def _alone(folder: Path):
         lock.release()
 
 
+def _check_classes(final: Path, parts: Parts):
+    "Test videos alone may have brought a class that the network does not know."
+    known = load_weights(final)[1]["classes"]
+    if known != parts.classes:
+        cure = f"remove {final.parent}, or choose another folder for results"
+        raise ValueError(
+            f"{final}: trained for {known}, now the classes are {parts.classes}; {cure}"
+        )
+
+
 def train_run(
     run: Run,
     out: Path,
@@ -282,6 +296,8 @@ def train_run(
     folder = run_folder(out, run, parts)
     final = folder / "model.safetensors"
     state = processes()
+    if final.exists():
+        _check_classes(final, parts)
     if not final.exists():
         if state.is_main_process:
             what = "videos or annotations of the training part"
@@ -319,6 +335,12 @@ def data_of(parts: Parts) -> str:  # two keys, training and test
     return f"{data_key(_learned(parts))}-{data_key(parts.test)}"
 
 
+def _stored_row(path: Path) -> dict | None:
+    "A row that was scored as is done today."
+    row = json.loads(path.read_text()) if path.exists() else {"measure": None}
+    return row if row.pop("measure", 1) == MEASURE else None
+
+
 def score_run(
     run: Run,  # trained
     parts: Parts,
@@ -327,8 +349,8 @@ def score_run(
 ) -> dict:  # the row
     "Score a trained run, unless that was done for these test videos."
     path = folder / f"row-{data_key(parts.test)}.json"
-    if path.exists():
-        return json.loads(path.read_text())
+    if row := _stored_row(path):
+        return row
     if not list(folder.glob("records-*")):  # detection's own records speak for themselves
         _say_if_changed(path, "row-*.json", "videos or annotations", "scored")
     task = TASKS[run.task]
@@ -348,7 +370,7 @@ def score_run(
         "commit": commit(),
     }
     write_csv(details, path.with_name(path.stem.replace("row", "details") + ".csv"))
-    write_atomic(path, json.dumps(row, indent=1).encode())
+    write_atomic(path, json.dumps(row | {"measure": MEASURE}, indent=1).encode())
     return row
 
 # %% ../nbs/81_run.ipynb #77297f7c
@@ -366,7 +388,7 @@ def do(
     if state.is_main_process:
         score_run(run, parts, folder, bar)
     state.wait_for_everyone()
-    return json.loads((folder / f"row-{data_key(parts.test)}.json").read_text())
+    return _stored_row(folder / f"row-{data_key(parts.test)}.json")
 
 # %% ../nbs/81_run.ipynb #ce523d70
 def _best(model, about: dict, videos: list) -> tuple:  # scores (n,), classes (n,)

@@ -58,16 +58,15 @@ def paired(
     by_seed = scores.pivot(index="seed", columns="row", values=metric)[rows]
     gain = by_seed.sub(by_seed[against], axis=0)
     n = gain.count()
-    with np.errstate(invalid="ignore"):  # one seed has no spread
-        low, high = stats.t.interval(1 - 0.05 / shared, n - 1, gain.mean(), gain.sem())
+    half = stats.t.ppf(1 - 0.025 / shared, n - 1) * gain.sem()  # one seed has no spread
     return pd.DataFrame(
         {
             "mean": by_seed.mean(),
             "sd": by_seed.std(),
             "n": by_seed.count(),
             "gain": gain.mean(),
-            "low": low,
-            "high": high,
+            "low": gain.mean() - half,
+            "high": gain.mean() + half,
             "positive": (gain > 0).sum(),
             "pairs": n,
         }

@@ -80,7 +80,7 @@ class ObjectClips(Dataset):
         if not self.labelled:
             return tube.start
         last = max(length(video) - self.clip_len, tube.start)  # that leaves enough frames
-        stop = min(tube.start + len(tube.boxes), last + 1)
+        stop = min(tube.stop, last + 1)
         start = int(rng.integers(tube.start, stop))
         return start if tube.masks(start).any() else tube.start
 

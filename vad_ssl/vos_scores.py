@@ -194,7 +194,7 @@ def _score(model: VOS, about: dict, parts: Parts, folder=None, bar=True) -> tupl
 
 
 _DETECTION_ONLY = "csv manifest unlabelled trimmed extra validation balanced actions test_videos"
-_DETECTION_ONLY += " stride short learns routing iters"
+_DETECTION_ONLY += " stride short learns routing iters bad_files checkpointing"
 OBJECTS = Task(
     _data, _batches, _network, VOS_METHODS, _score, "average", tuple(_DETECTION_ONLY.split())
 )
@@ -286,6 +286,9 @@ def predict_vos(
     if folder.resolve() in (Path(mask).resolve(), Path(mask).resolve().parent):
         raise ValueError(f"{folder}: there the given masks lie; choose another folder with --out")
     folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.png"):  # of an earlier video of that name, which was longer
+        if old.stem not in stems and (path.is_dir() or old.stem.isdecimal()):
+            old.unlink()
     for k, ids in segment(model, path, firsts, about["size"]):
         save_ids(folder / f"{stems[k]}.png", ids, palette)
     return folder
