@@ -83,7 +83,7 @@ def _say_if_changed(path: Path, pattern: str, what: str, done: str):
     old = [p for p in path.parent.glob(pattern) if p != path]
     if old and not path.exists():
         day = time.strftime("%Y-%m-%d %H:%M", time.localtime(max(p.stat().st_mtime for p in old)))
-        print(f"{what} changed since {day}: {done} again")
+        print(f"{what} are not those of {day}: {done} again")
 
 # %% ../nbs/81_run.ipynb #40746fb2
 def about_of(
