@@ -52,6 +52,7 @@ _NINE += "VolleyballSpiking, WalkingWithDog"
 _TAUGHT = {**_PLAIN, **_ENTROPY}  # the mean teacher, with switches
 _OVERLAP = {**_PLAIN, **_DICE}  # the same by Dice alone
 _OWN = {**_TAUGHT, "decay": 0.0}  # the same without an average
+_PLAIN_L2 = {**_OURS, "attention": "none"}
 _MILD = {**_OURS, "lam": 3.0}  # chosen by `real-settings`
 _FLAT = {"architecture": "flat", "weights": "drawn"}  # objects, pretrained
 _REAL = vary(PRESETS["real"], actions=_NINE, test_videos=12, precision="bf16")
@@ -71,6 +72,25 @@ def _out_of_domain() -> str:
 _IN_DOMAIN = {"extra": _in_domain}
 
 # %% ../nbs/82_studies.ipynb #5f9d1f9b
+def _weighted(
+    ideas: dict,  # name -> fields
+    field: str,  # of the weight
+    weights: dict,  # name -> values; others have the default
+    default: tuple = (),
+) -> dict:  # rows
+    "Every idea at every one of its weights."
+    return {
+        f"{idea}, weight {x}": {**what, field: x}
+        for idea, what in ideas.items()
+        for x in weights.get(idea, default)
+    }
+
+
+def _methods(weights: dict) -> dict:  # method -> values; rows
+    "Every method at every one of its weights."
+    return _weighted({method: {"method": method} for method in weights}, "lam", weights)
+
+
 def by_share(
     *shares,  # of the videos that are labelled
     methods: tuple = ("supervised", "semi-supervised", "pseudo-label", "co-ssd", "mean-teacher"),
@@ -89,7 +109,7 @@ STUDIES = {
         {
             "supervised": {},
             "CC": {**_OURS, "lam1": 0.01, "lam2": 0.0},
-            "LC": {**_OURS, "attention": "none"},
+            "LC": _PLAIN_L2,
             "CC + LC": {**_OURS, "attention": "none", "lam1": 0.01},
         }
     ),
@@ -109,7 +129,7 @@ STUDIES = {
     "ablation": Study(
         {
             "supervised": {},
-            "L2": {**_OURS, "attention": "none"},
+            "L2": _PLAIN_L2,
             "V, not cyclic": {**_OURS, "cyclic": False},
             "V, cyclic": _OURS,
             "G": {**_OURS, "attention": "gradient"},
@@ -185,12 +205,12 @@ STUDIES = {
     "real-settings": Study(
         {
             "supervised": {},
-            **{
-                f"L2, weight {lam}": {**_OURS, "attention": "none", "lam": lam}
-                for lam in (3.0, 10.0, 1.0, 30.0)
-            },
-            **{f"V, weight {lam}": {**_OURS, "lam": lam} for lam in (3.0, 10.0, 1.0, 30.0)},
-            **{f"mean teacher, weight {lam}": {**_AVERAGED, "lam": lam} for lam in (1.0, 0.3, 3.0)},
+            **_weighted(
+                {"L2": _PLAIN_L2, "V": _OURS, "mean teacher": _AVERAGED},
+                "lam",
+                {"mean teacher": (1.0, 0.3, 3.0)},
+                (3.0, 10.0, 1.0, 30.0),
+            ),
             **{
                 f"{whose}, dice, weight {lam}": {**base, "distance": "dice", "lam": lam}
                 for whose, base in (("the average's", _TAUGHT), ("own answer", _OWN))
@@ -221,11 +241,9 @@ STUDIES = {
     "real-late-settings": Study(
         {
             **{f"supervised, rate {x}": {"encoder_rate": x} for x in (0.1, 0.03, 0.3)},
-            **{
-                f"L2, weight {lam}": {**_OURS, "attention": "none", "lam": lam}
-                for lam in (3.0, 30.0)
-            },
-            **{f"mean teacher, weight {lam}": {**_AVERAGED, "lam": lam} for lam in (1.0, 3.0)},
+            **_weighted(
+                {"L2": _PLAIN_L2, "mean teacher": _AVERAGED}, "lam", {"L2": (3.0, 30.0)}, (1.0, 3.0)
+            ),
         },
         base=vary(_LATE, part="validation", test_videos=8),
         films=True,
@@ -395,17 +413,15 @@ STUDIES |= {
     "tuning": Study(
         {
             **{f"supervised, rate {lr}": {"lr": lr} for lr in (1e-3, 3e-4, 3e-3)},
-            **{
-                f"{method}, weight {lam}": {"method": method, "lam": lam}
-                for method, values in {
+            **_methods(
+                {
                     "semi-supervised": (10.0, 30.0, 100.0, 300.0),
                     "mean-teacher": (0.3, 1.0, 3.0),
                     "pseudo-label": (0.1, 0.3, 1.0, 3.0),
                     "mixmatch": (1.0, 3.0, 10.0, 30.0),
                     "co-ssd": (0.1, 0.3, 1.0, 3.0),
-                }.items()
-                for lam in values
-            },
+                }
+            ),
         },
         tuning=True,
     ),
@@ -413,17 +429,15 @@ STUDIES |= {
     "runoff": Study(
         {
             **{f"supervised, rate {lr}": {"lr": lr} for lr in (1e-3, 3e-3)},
-            **{
-                f"{method}, weight {lam}": {"method": method, "lam": lam}
-                for method, values in {
+            **_methods(
+                {
                     "semi-supervised": (10.0, 30.0),
                     "mean-teacher": (1.0, 3.0),
                     "pseudo-label": (0.1, 0.3),
                     "mixmatch": (1.0, 3.0),
                     "co-ssd": (0.3, 3.0),
-                }.items()
-                for lam in values
-            },
+                }
+            ),
         },
         tuning=True,
     ),
@@ -432,7 +446,7 @@ STUDIES |= {
         {
             "supervised": _WEAK,
             "supervised, strong views": {},
-            "L2, strong views": {**_OURS, "attention": "none"},
+            "L2, strong views": _PLAIN_L2,
             "V, strong views": _OURS,
             "mean teacher": {**_AVERAGED, **_WEAK},
             "mean teacher, strong views": _AVERAGED,
@@ -465,7 +479,7 @@ STUDIES |= {
     "goal": Study(
         {
             "supervised": {},
-            "own answer, squared": {**_OURS, "attention": "none"},
+            "own answer, squared": _PLAIN_L2,
             "own answer, entropy": {**_AVERAGED, "decay": 0.0},
             "the average's, squared": {**_PLAIN, "lam": 30.0},  # own answer's
             "the average's, entropy": _AVERAGED,
@@ -516,21 +530,6 @@ _WEIGHTS = dict.fromkeys(("variance mask", "gradient mask"), (10.0, 30.0, 100.0,
 _WEIGHTS |= {idea: (0.3, 1.0, 3.0) for idea in _IDEAS if "entropy" in idea}
 _WEIGHTS |= {idea: (1.0, 3.0, 10.0) for idea in _IDEAS if "dice" in idea}
 _WEIGHTS |= dict.fromkeys(("plain", "both"), (3.0, 10.0, 30.0, 100.0))  # of three, 10 was best
-
-
-def _weighted(
-    ideas: dict,  # name -> fields
-    field: str,  # of the weight
-    weights: dict,  # name -> values; others have the default
-    default: tuple = (),
-) -> dict:  # rows
-    "Every idea at every one of its weights."
-    return {
-        f"{idea}, weight {x}": {**what, field: x}
-        for idea, what in ideas.items()
-        for x in weights.get(idea, default)
-    }
-
 
 STUDIES |= {
     "teacher-settings": Study(
