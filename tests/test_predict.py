@@ -263,3 +263,22 @@ def test_predict_writes_everything_it_promises(setup_1):
     table = pd.read_csv(home / "out" / "frames.csv")
     assert len(table) == 20 and table.x2.max() < 80 and table.y2.max() < 60
     assert classes.score.is_monotonic_decreasing and set(classes.action) == set(names)
+
+
+def test_what_a_user_has_where_results_would_go_is_left_alone():
+    home = Path(tempfile.mkdtemp())
+    about = dict(detector="small", width=4, classes=["a", "b"], frames=4, stride=1, short=24)
+    save_weights(home / "m.safetensors", small_detector(2, 4), about)
+    pictures = home / "film" / "masks"
+    pictures.mkdir(parents=True)
+    for k in range(6):
+        Image.fromarray(np.zeros((24, 32, 3), np.uint8)).save(pictures / f"{k:06d}.png")
+    write_video(home / "film" / "overlay.mp4", np.zeros((6, 24, 32, 3), np.uint8))
+    write_video(home / "other.mp4", np.zeros((6, 24, 32, 3), np.uint8))
+    cases = {"film/masks": "lies where", "film/overlay.mp4": "lies where", "other.mp4": "of yours"}
+    for name, why in cases.items():
+        with pytest.raises(ValueError, match=f"{why}.*choose another folder"):
+            predict(home / name, home / "m.safetensors", home / "film")
+    assert len(list(pictures.iterdir())) == 6 and probe(home / "film" / "overlay.mp4").frames == 6
+    predict(pictures, home / "m.safetensors", home / "run.1")
+    assert len(list((home / "run.1" / "masks").iterdir())) == 6

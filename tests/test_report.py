@@ -6,18 +6,26 @@ from vad_ssl.actors import actors
 from vad_ssl.config import PRESETS
 from vad_ssl.config import Run
 from vad_ssl.config import vary
+import numpy as np
 import pandas as pd
 import pytest
 import re
 import tempfile
 import time
 
-from vad_ssl.report import _about, arms, demo, gap_closed, page, quartiles, verdict
+from vad_ssl.report import _about, _filled, arms, demo, gap_closed, page, quartiles, verdict
 
 
 def test_the_quartiles_of_nine():
     assert quartiles(pd.Series(range(9), index=list("abcdefghi"))) == ["e", "c", "g"]
     assert quartiles(pd.Series([2.0, 1.0], index=["x", "y"])) == ["y", "y", "x"]
+
+
+def test_films_of_several_sizes_stand_in_one_picture():
+    cells = [np.full((2, 4, wide, 3), 7, np.uint8) for wide in (3, 5)]
+    narrow, broad = (_filled(cell, 5) for cell in cells)
+    assert narrow.shape == broad.shape and (broad == cells[1]).all()
+    assert (narrow[:, :, :3] == 7).all() and (narrow[:, :, 3:] == 255).all()
 
 
 def test_a_page_is_self_contained_and_escapes_what_it_is_given():

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import tempfile
 
-from vad_ssl.tables import PICTURED, _telling, details, figure, metric_name, paired, table
+from vad_ssl.tables import PICTURED, _telling, details, figure, metric_name, paired, read_details, table
 
 
 @pytest.fixture
@@ -72,6 +72,9 @@ def test_details_are_those_of_the_rows_and_the_picked_objects_follow_the_rule(se
     assert set(lines.row) == set(creatures.row) and {"video", "object", "J", "F"} <= set(lines.columns)
     assert len(details(creatures, Path(tempfile.mkdtemp()))) == 0  # a table without its runs
     assert len(details(creatures.assign(data="other-videos"), out)) == 0
+    odd = Path(tempfile.mkdtemp()) / "odd.csv"
+    odd.write_text("video,iou\n007,0.5\nNA,\n")
+    assert read_details(odd).video.tolist() == ["007", "NA"] and read_details(odd).iou.isna().sum() == 1
     first = lines[(lines.row == creatures.row[0])]
     mean = first.groupby(["video", "object"])[["J", "F"]].mean()
     assert len(mean) == creatures.objects[0]

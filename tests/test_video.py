@@ -325,6 +325,10 @@ def test_frames_sort_by_number_a_palette_is_read_as_numbers_deep_grey_as_grey(se
     deep = np.array([[0, 25700, 65535]], np.uint16)
     Image.fromarray(deep).save(tmp / "deep.png")
     assert read_image(tmp / "deep.png")[..., 0].tolist() == [[0, 100, 255]]
+    turned = Image.Exif()
+    turned[274] = 6  # orientation: a phone held upright
+    Image.fromarray(np.zeros((2, 5, 3), np.uint8)).save(tmp / "phone.jpg", exif=turned)
+    assert read_image(tmp / "phone.jpg").shape == (5, 2, 3) and read_image(files[0]).flags.writeable
 
 
 def test_a_missing_frame_leaves_a_hole_and_nothing_moves(setup_2):
@@ -343,6 +347,13 @@ def test_a_missing_frame_leaves_a_hole_and_nothing_moves(setup_2):
     assert files("10", "43", "77", "110") == ["10", "43", "77", "110"]  # times, not numbers
     assert files("1", "2", "900") == ["1", "2", "900"]
     assert files("a1", "b2", "b4") == ["a1", "b2", "b4"] and files("x") == ["x"]
+
+
+def test_a_colon_and_a_name_that_is_no_utf_8_are_names(setup_2):
+    tmp = setup_2.tmp
+    for name in ("12:30.mp4", "caf\udce9.mp4"):
+        write_video(tmp / name, np.zeros((3, 16, 16, 3), np.uint8))
+        assert probe(tmp / name).frames == 3
 
 
 def test_wrong_files_are_named_in_one_line_with_a_remedy(setup_2):

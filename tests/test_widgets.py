@@ -44,6 +44,14 @@ def test_a_page_gives_its_data_back():
     path = Path(tempfile.mkdtemp()) / "small.html"
     data, title = read_page(write_page("inspector", {"t": "</b>"}, path, "a < b"))
     assert (data, title) == ({"t": "</b>"}, "a < b")
+    odd = {"classes": ["<!--<script>", "</script>", "a&b"]}  # a page that reads these as HTML is dead
+    assert read_page(write_page("inspector", odd, path, "again"))[0] == odd
+    assert "<!--<script>" not in path.read_text() and "safe(classes[j])" in path.read_text()
+    film = path.with_name("film.mp4")
+    film.write_bytes(b"no page")
+    with pytest.raises(ValueError, match="film.mp4: exists and is no page"):
+        write_page("inspector", odd, film, "lost")
+    assert film.read_bytes() == b"no page"
 
 
 def test_a_widget_brings_its_picture_and_what_a_page_needs():
@@ -52,7 +60,9 @@ def test_a_widget_brings_its_picture_and_what_a_page_needs():
     assert base64.b64decode(kinds["image/png"]).startswith(b"\x89PNG")
     text = fragment(kinds, 'a "picture"')
     assert (
-        'alt="a &quot;picture&quot;"' in text and '{"t": "<\\/p>"}' in text and '{"frame": 3}' in text
+        'alt="a &quot;picture&quot;"' in text
+        and '{"t": "\\u003c/p>"}' in text
+        and '{"frame": 3}' in text
     )
 
 

@@ -281,12 +281,13 @@ class _Inspect:
         from vad_ssl.inspector import Inspector, serve
         from vad_ssl.predict import PACKAGED, card
         from vad_ssl.video import probe
+        from vad_ssl.widgets import check_page
 
         probe(self.video)
         if self.kinetics and self.checkpoint:
             raise ValueError("--kinetics needs no --checkpoint: give one of them")
         if self.out:
-            _new_file(self.out)
+            check_page(_new_file(self.out))
         model = self.checkpoint or ("kinetics" if self.kinetics else "real")
         if model == "real":
             print(card(load_weights(PACKAGED)[1]))

@@ -296,7 +296,7 @@ def worst_figure(
             ax.contour(truth[k], [0.5], colors="white", linewidths=1)
         ax.set_title(f"frame {k}", fontsize=8)
         ax.axis("off")
-    fig.suptitle(f"{video.name} ({video.action})", fontsize=9)
+    fig.suptitle(f"{video.name} ({video.action})", fontsize=9, parse_math=False)
     return fig
 
 # %% ../nbs/46_evaluate.ipynb #215df46d

@@ -136,7 +136,7 @@ function activationTable(step, classes) {
   const best = Math.max(...step.activations);
   const rows = step.activations.map((a, j) => [a, j]);
   if (rows.length > 24) rows.sort(([a], [b]) => b - a).splice(10); // hundreds: the ten best
-  return `<table>${rows.map(([a, j]) => `<tr><td>${a === best ? `<b>${classes[j]}</b>` : classes[j]}</td><td style="width:60%">
+  return `<table>${rows.map(([a, j]) => `<tr><td>${a === best ? `<b>${safe(classes[j])}</b>` : safe(classes[j])}</td><td style="width:60%">
     <div class="track"><div style="width:${100 * Math.min(a, 1)}%"></div></div></td><td class="n">${show(a)}</td></tr>`).join("")}</table>`;
 }
 

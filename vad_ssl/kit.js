@@ -10,6 +10,8 @@ function make(tag, attributes = {}, ...children) {
   return node;
 }
 
+const safe = (text) => make("i", { textContent: text }).innerHTML; // names are no HTML
+
 function keepKeys(root) { // keys belong to the sliders, and not to the notebook around them
   root.addEventListener("keydown", (event) => event.stopPropagation());
   return root;

@@ -19,7 +19,7 @@ from .objective import Progress, place_weights, see
 from .predict import Sight, load_detector, sight
 from .records import Video, length, read, truth_mask
 from .smoothness import gradient_mask
-from .video import bikes, clip_indices, probe, to_tensor
+from .video import bikes, clip_indices, to_tensor
 from .views import View, invert, random_view
 from .window import window
 
@@ -172,8 +172,7 @@ def read_clip(
     if isinstance(source, Video):
         return _clip_of(source, sight, frame)
     if isinstance(source, (str, Path)):
-        video = Video(Path(source).name, Path(source), n_frames=probe(source).frames)
-        return _clip_of(video, sight, frame)
+        return _clip_of(Video(Path(source).name, Path(source)), sight, frame)
     source = np.asarray(source)
     if source.dtype != np.uint8:
         raise ValueError(f"a clip as an array has uint8 in 0..255, {_span(source)}")
@@ -213,6 +212,6 @@ def show_panels(
             ax.set(xticks=[], yticks=[])
         words = name.replace(", ", ",\n")
         line[0].set_ylabel(words, fontsize=8, rotation=0, ha="right", va="center")
-    fig.suptitle(title, fontsize=10, y=1 - 0.1 / height)
+    fig.suptitle(title, fontsize=10, y=1 - 0.1 / height, parse_math=False)
     fig.subplots_adjust(1.2 / width, 0.01, 0.99, 1 - 0.4 / height, 0.05, 0.05)
     return fig

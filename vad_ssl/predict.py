@@ -270,10 +270,12 @@ def frame_table(
     on = probs >= 0.5
     table = pd.DataFrame(seen.boxes_back(mask_box(on.numpy())), columns=BOX)
     table.insert(0, "frame", np.arange(len(table)))
-    area = on.double().mean((1, 2)).numpy()
-    return table.assign(area=area, confidence=probs.amax((1, 2)).numpy())
+    return table.assign(area=on.numpy().mean((1, 2)), confidence=probs.amax((1, 2)).numpy())
 
 # %% ../nbs/45_predict.ipynb #98b6606f
+_NUMBERED = "[0-9]" * 6 + ".png"  # names of masks
+
+
 def _overlay_frames(
     path: Path,  # the video
     probs: Tensor,  # (n, h', w') at the detector's scale
@@ -289,6 +291,15 @@ def _overlay_frames(
         yield overlay(frame[None], p[:, ::part, ::part])[0]
 
 
+def _check_place(path: Path, out: Path):
+    "Where results go, nothing may lie that is not of an earlier prediction."
+    masks = out / "masks"
+    if Path(path).resolve() in (masks.resolve(), (out / "overlay.mp4").resolve()):
+        raise ValueError(f"{path}: lies where the results go; choose another folder with --out")
+    if any(masks.glob(_NUMBERED)) and not (out / "frames.csv").exists():
+        raise ValueError(f"{masks}: holds pictures of yours; choose another folder with --out")
+
+
 def predict(
     path: Path,  # video file or folder of frames
     checkpoint: Path,  # .safetensors
@@ -298,14 +309,16 @@ def predict(
 ) -> pd.DataFrame:  # class scores, best first
     """Write overlay.mp4, masks/, frames.csv, detections.csv and classes.csv for one video.
 
-    Masks and boxes are those of the video's own pixels; the overlay of a large video is reduced.
+    Masks are of the video's own pixels. Boxes go around the cells of the detector's own map, so
+    they may reach half a cell beyond the mask. The overlay of a large video is reduced.
     """
+    _check_place(path, Path(out))
     model, about = load_detector(checkpoint, device)
     how = sight(about)
     probs, activations = localise_file(model, path, how, bar=bar)
     info, masks = probe(path), Path(out) / "masks"
     masks.mkdir(parents=True, exist_ok=True)
-    for old in masks.glob("[0-9]" * 6 + ".png"):  # of an earlier, longer video
+    for old in masks.glob(_NUMBERED):  # of an earlier, longer video
         old.unlink()
     seen = window((info.height, info.width), short=how.short)
     write_csv(frame_table(probs, seen), masks.parent / "frames.csv")
@@ -313,7 +326,8 @@ def predict(
     classes = pd.DataFrame({"action": about["classes"], "score": score})
     classes = classes.sort_values("score", ascending=False)
     write_csv(classes, masks.parent / "classes.csv")
-    tubes = mask_tubes(probs, score, Path(path).stem)
+    name = Path(path).name if Path(path).is_dir() else Path(path).stem
+    tubes = mask_tubes(probs, score, name)
     tubes[BOX] = seen.boxes_back(tubes[BOX])
     write_table(tubes, masks.parent / "detections.csv")
     frames = ahead(_overlay_frames(path, probs, seen, masks))

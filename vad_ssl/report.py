@@ -26,7 +26,7 @@ from .predict import load_detector, localise_file, overlay, sight
 from .records import Video, data_key, length, read, truth_mask
 from .run import parts_of, run_folder
 from .studies import results
-from .tables import metric_name
+from .tables import metric_name, read_details
 from .window import window
 
 # %% ../nbs/94_report.ipynb #489a270a
@@ -79,15 +79,22 @@ def _titled(
     return page
 
 # %% ../nbs/94_report.ipynb #51cfe98e
+def _filled(cell: np.ndarray, wide: int) -> np.ndarray:  # (t, h, w, 3)
+    "White to the right of a narrower film."
+    return np.pad(cell, ((0, 0), (0, 0), (0, wide - cell.shape[2]), (0, 0)), constant_values=255)
+
+
 def moving_picture(
-    videos: list,  # of Video, one a row; all of one size
+    videos: list,  # of Video, one a row
     checkpoints: dict,  # method -> model.safetensors
     every: int = 2,  # show every second frame
     milliseconds: int = 200,  # that long
     tall: int = 150,  # pixels, height of a frame
 ) -> bytes:  # animated WebP
     "Truth and predictions of some videos, playing."
-    rows = [np.concatenate(_marked(video, checkpoints), 2) for video in videos]
+    marked = [_marked(video, checkpoints) for video in videos]
+    wide = max(cell.shape[2] for row in marked for cell in row)
+    rows = [np.concatenate([_filled(cell, wide) for cell in row], 2) for row in marked]
     n = min(len(row) for row in rows)
     pictures = np.concatenate([row[:n:every] for row in rows], 1)
     zoom = tall * len(rows) / pictures.shape[1]
@@ -208,7 +215,7 @@ def _arm(run: Run, out: Path) -> _Arm:
     folder = run_folder(out, run, parts)
     details = folder / f"details-{data_key(parts.test)}.csv"
     log = pd.read_csv(folder / "log.csv")
-    return _Arm(folder / "model.safetensors", log, pd.read_csv(details))
+    return _Arm(folder / "model.safetensors", log, read_details(details))
 
 
 _RULE = """Test videos chosen by rule: those whose gain of the teacher over the supervised

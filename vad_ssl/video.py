@@ -30,7 +30,7 @@ import decord
 import numpy as np
 import torch
 from einops import rearrange
-from PIL import Image
+from PIL import Image, ImageOps
 
 from vad_ssl.files import (
     VideoError,
@@ -95,7 +95,7 @@ def _encode(
     h, w = first.shape[:2]
     rate = Fraction(fps).limit_denominator(1001)
     options = {"crf": "18", "preset": preset} if codec == "libx264" else {}
-    with av.open(str(path), "w") as container:
+    with av.open(f"file:{path}", "w") as container:
         s = container.add_stream(codec, rate=rate, options=options)
         s.height, s.width = h, w
         odd = h % 2 or w % 2  # colour of half the size needs even sides
@@ -527,7 +527,9 @@ def _stored_index(path: Path) -> Index | None:
 @lru_cache(maxsize=2**14)
 def index_file(path: str, size: int, mtime: int) -> Index:
     "`scan` of a file, or what is remembered of it; size and time only tell when that is stale."
-    mark = hashlib.sha256(f"{path} {size} {mtime} {av.library_versions}".encode()).hexdigest()
+    mark = hashlib.sha256(
+        f"{path} {size} {mtime} {av.library_versions}".encode(errors="surrogateescape")
+    ).hexdigest()
     kept = cache_folder() / "index" / f"{mark[:20]}.npz"
     index = _stored_index(kept)
     if index is None:
@@ -597,8 +599,9 @@ def read_image(
                 raise OSError("colours instead of a palette")
             if palette:
                 return np.asarray(image)
+            ImageOps.exif_transpose(image, in_place=True)  # a phone's burst lies on its side
             deep = image.mode[0] in "IF"
-            return np.asarray((_eight_bits(image) if deep else image).convert("RGB"))
+            return np.array((_eight_bits(image) if deep else image).convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e:
         raise VideoError(f"{path}: not a usable image ({e}). Extract or download it again.") from e
 
