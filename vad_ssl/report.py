@@ -27,6 +27,7 @@ from .records import Video, data_key, length, read, truth_mask
 from .run import parts_of, run_folder
 from .studies import results
 from .tables import metric_name, read_details
+from .widgets import png
 from .window import window
 
 # %% ../nbs/94_report.ipynb #489a270a
@@ -142,16 +143,6 @@ th, td {{ border-color: #444 }} figcaption {{ color: #aaa }} }}
 </style></head><body><h1>{title}</h1>{body}</body></html>
 """
 
-
-def _png(fig) -> bytes:
-    "A figure as PNG; closes it."
-    import matplotlib.pyplot as plt
-
-    buffer = io.BytesIO()
-    fig.savefig(buffer, format="png", dpi=110)
-    plt.close(fig)
-    return buffer.getvalue()
-
 # %% ../nbs/94_report.ipynb #31a279fa
 def page(
     title: str,
@@ -236,7 +227,10 @@ def _pictures_of(
     logs = {name: arm.log for name, arm in found.items()}
     pictures = {
         "demo.webp": (moving_picture(videos, checkpoints), " ".join(_RULE.split())),
-        "curves.png": (_png(curves(logs)), "Training losses of every arm, mean of each epoch."),
+        "curves.png": (
+            png(curves(logs), dpi=110),
+            "Training losses of every arm, mean of each epoch.",
+        ),
     }
     median = videos[0]
     inspector = Inspector(median, checkpoints, title=f"vad_ssl: {median.name}")
@@ -246,7 +240,10 @@ def _pictures_of(
         fig = show_panels({panel: seen[panel] for panel in SHOWN}, f"{name}: {median.name}")
         words = f"{name}, test video {median.name} (the median), true class {median.action}"
         words = f"{words}: frame, truth, prediction, attention masks."
-        pictures[f"strip-{name.replace(', ', '-').replace(' ', '-')}.png"] = (_png(fig), words)
+        pictures[f"strip-{name.replace(', ', '-').replace(' ', '-')}.png"] = (
+            png(fig, dpi=110),
+            words,
+        )
     return pictures
 
 # %% ../nbs/94_report.ipynb #eb4767a8

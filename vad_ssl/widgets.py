@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KIND', 'pack', 'unpack', 'picture', 'palettes', 'asset', 'script', 'check_page', 'write_page', 'read_page',
-           'fragment', 'widget_class', 'bundle', 'flip_book']
+           'fragment', 'widget_class', 'png', 'bundle', 'flip_book']
 
 # %% ../nbs/50_widgets.ipynb #9218399c
 import base64
@@ -191,14 +191,15 @@ def widget_class(name: str):
     return Widget
 
 
-def _png(
+def png(
     fig,  # of Matplotlib; it is closed
     **how,  # for savefig
 ) -> bytes:
+    "A figure as PNG."
     import matplotlib.pyplot as plt
 
     buffer = io.BytesIO()
-    fig.savefig(buffer, format="png", dpi=100, **how)
+    fig.savefig(buffer, format="png", **{"dpi": 100} | how)
     plt.close(fig)
     return buffer.getvalue()
 
@@ -215,7 +216,7 @@ def bundle(
     found = live._repr_mimebundle_()
     kinds = dict(found[0] if isinstance(found, tuple) else found)
     kinds["text/plain"] = f"{name}: a widget; without a kernel, a picture"
-    kinds["image/png"] = base64.b64encode(_png(still, bbox_inches="tight")).decode()
+    kinds["image/png"] = base64.b64encode(png(still, bbox_inches="tight")).decode()
     kinds[KIND] = {"name": name, "data": data, "start": start}
     return kinds, {}
 
@@ -238,7 +239,7 @@ class flip_book:
         "All pictures, drawn."
         drawn = []
         for chosen in product(*self.choices.values()):
-            png = _png(self.draw(**dict(zip(self.choices, chosen))))
+            png = png(self.draw(**dict(zip(self.choices, chosen))))
             few = Image.open(io.BytesIO(png)).convert("RGB").quantize(64)  # colours
             drawn.append(picture(np.asarray(few.convert("RGB")), lossless=True))
         return drawn
