@@ -239,8 +239,8 @@ class flip_book:
         "All pictures, drawn."
         drawn = []
         for chosen in product(*self.choices.values()):
-            png = png(self.draw(**dict(zip(self.choices, chosen))))
-            few = Image.open(io.BytesIO(png)).convert("RGB").quantize(64)  # colours
+            drawing = png(self.draw(**dict(zip(self.choices, chosen))))
+            few = Image.open(io.BytesIO(drawing)).convert("RGB").quantize(64)  # colours
             drawn.append(picture(np.asarray(few.convert("RGB")), lossless=True))
         return drawn
 
