@@ -111,8 +111,11 @@ def _in_script(data: dict) -> str:
 
 def check_page(path: Path) -> Path:
     "A page may be written there: nothing lies there, or an older page; else ValueError."
-    path = Path(path)
-    if path.exists() and path.read_bytes()[:9].lower() != b"<!doctype":
+    path, start = Path(path), b""
+    if path.exists():
+        with path.open("rb") as file:
+            start = file.read(9).lower()
+    if start not in (b"", b"<!doctype"):
         raise ValueError(f"{path}: exists and is no page; choose another name")
     return path
 
