@@ -618,6 +618,10 @@ def test_a_table_of_boxes_classes_tubes_gaps_unlabelled_videos(setup_1, setup_6)
     clips = table.replace({"video": {f"day1/film{i}.mp4": f"x/v_g01_c0{i}.mp4" for i in range(2)}})
     clips.to_csv(tmp / "clips.csv", index=False)
     assert [v.group for v in csv_data(own, tmp / "clips.csv")[:2]] == ["x/v_g01"] * 2  # one film
+    keys = table[table.frame % 3 == 0]  # two films, two tubes each, one of which has a gap anyway
+    keys.to_csv(tmp / "keys.csv", index=False)
+    with pytest.warns(UserWarning, match="keys.csv: 4 tubes have boxes on key frames.*one frame in 3"):
+        csv_data(own, tmp / "keys.csv")
 
 
 def test_wrong_tables_are_named_with_line_column_and_reason(setup_1, setup_6):

@@ -8,6 +8,7 @@ from vad_ssl.split import split_labelled
 from vad_ssl.split import strip
 from vad_ssl.split import write_manifest
 import pytest
+import shutil
 import tempfile
 
 from vad_ssl.detection import _validation, evenly, only, split_videos
@@ -86,6 +87,21 @@ def test_held_videos_are_taken_from_the_labelled_ones(setup_1):
         ValueError, match="validation=0.5: no labelled video of .* to hold out; label more"
     ):
         parts(validation=0.5, manifest=str(two))
+    import shutil
+
+    twice = Path(tempfile.mkdtemp())
+    copies = []
+    for v in train:  # the same file under another name and in another group
+        shutil.copy(v.path, twice / f"{v.path.stem}-copy.avi")
+        path = twice / f"{v.path.stem}-copy.avi"
+        copies.append(replace(v, name=f"copy/{v.path.stem}", path=path, group=f"{v.group}-copy"))
+    settings = SimpleNamespace(
+        manifest="", label_fraction=0.8, trimmed=False, extra="", unlabelled=0.0, validation=0.4
+    )
+    with pytest.warns(UserWarning, match="left out of training, as they are held out"):
+        lab, unl, held = split_videos(settings, 0, [*train, *copies])
+    held = {v.path.stem.removesuffix("-copy") for v in held}
+    assert not held & {v.path.stem.removesuffix("-copy") for v in [*lab, *unl]}
     with pytest.raises(ValueError, match="no labelled video of 'Eel' to hold out"):  # tested alone
         parts([*{v.action for v in train}, "Eel"], label_fraction=0.8, validation=0.4)
 

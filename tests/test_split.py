@@ -24,6 +24,7 @@ import warnings
 from vad_ssl.split import (
     Batches,
     Clips,
+    _centres,
     batch_to,
     loaders,
     read_manifest,
@@ -107,6 +108,10 @@ def test_no_film_straddles_the_border_unless_asked(setup_1):
     assert not groups(labelled) & groups(unlabelled)
     labelled, unlabelled = split_labelled(videos, 0.2, by_group=False)
     assert len(groups(labelled) & groups(unlabelled)) > 20
+    mixed = [replace(v, group=f"match{k // 2}", label=k % 2) for k, v in enumerate(videos[:16])]
+    for seed in range(5):  # films with clips of two actions
+        labelled, unlabelled = split_labelled(mixed, 0.25, seed)
+        assert not groups(labelled) & groups(unlabelled) and {v.label for v in labelled} == {0, 1}
 
 
 def test_a_wrong_fraction_answers_in_one_line_test_videos_and_unknown_videos_are_never_labelled(setup_1, setup_2):
@@ -271,6 +276,13 @@ def test_a_labelled_clip_holds_annotated_frames_file_and_memory_give_the_same(se
     for video in small[:2]:
         first = [training_clip(video, np.random.default_rng(s), **whole) for s in range(30)]
         assert all(c["mask"].any() for c in first)  # the centre is annotated
+        tube = video.tubes[0]  # a second action later in the film has its own name
+        two = [replace(tube, label=k, start=k * 5, boxes=tube.boxes[:5]) for k in (0, 1)]
+        told = replace(video, label=0, tubes=tuple(two))
+        for s in range(20):
+            item = training_clip(told, np.random.default_rng(s), **whole)
+            centre = _centres(told, True)[np.random.default_rng(s).integers(10)]
+            assert item["label"] == centre // 5
         late = replace(video, tubes=(replace(video.tubes[0], start=1000),))
         with pytest.raises(DataError, match="annotated from frame 1000 on, the video has"):
             training_clip(late, np.random.default_rng(0), **whole)

@@ -676,6 +676,19 @@ def _runs(rows: pd.DataFrame) -> pd.Series:
     return (other_tube | gap).cumsum()
 
 
+def _warn_of_key_frames(table: pd.DataFrame, csv):
+    "Boxes on every k-th frame alone say that the actor is away in between."
+    table = table.sort_values(["video", "tube", "frame"])
+    tube = [table.video, table.tube]
+    steps = table.frame.groupby(tube).diff().groupby(tube).agg(["min", "max", "count"])
+    sparse = steps[(steps["min"] == steps["max"]) & (steps["min"] > 1) & (steps["count"] > 1)]
+    if len(sparse):
+        (name, _), k = sparse.index[0], int(sparse["min"].iloc[0])
+        what = f"{len(sparse)} tubes have boxes on key frames alone, in {name} one frame in {k}"
+        why = "the frames between count as frames without the actor"
+        warnings.warn(f"{csv}: {what}; {why}. Fill them in.", stacklevel=3)
+
+
 def _table_video(
     rows: pd.DataFrame,  # of one video
     order: dict,  # class name -> label
@@ -735,6 +748,7 @@ def csv_data(
     if again.any():
         line = table.index[again][0] + 2
         raise DataError(f"{csv}: line {line}: this frame of the tube again. Correct the table.")
+    _warn_of_key_frames(table, csv)
     others = {v.name: v for v in found}
     first = set(table.sort_values(["tube", "frame"]).groupby("video").label.first())
     actions = sorted(first) + sorted(set(table.label) - first)  # those that name a video come first

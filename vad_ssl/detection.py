@@ -84,6 +84,8 @@ def split_videos(
         unl = [unl[k] for k in order[: max(1, round(data.unlabelled * len(lab)))]]
     actions = {v.action for v in train if v.label >= 0} | set(classes)
     kept, held = _hold_out(lab, data.validation, seed, actions)
+    if held:  # a copy of a film is that film
+        kept, unl = (without_leaks(part, held, "held out") for part in (kept, unl))
     return kept, unl, held
 
 
@@ -124,7 +126,8 @@ def evenly(
 def _validation(train: list) -> tuple:
     "A quarter of the films of each class, the same for every run, to choose settings on."
     names = {v.name for v in split_labelled(train, 0.25, seed=0)[0]}
-    return [v for v in train if v.name not in names], [v for v in train if v.name in names]
+    held = [v for v in train if v.name in names]
+    return without_leaks([v for v in train if v.name not in names], held, "held out"), held
 
 
 def _data(run) -> Parts:

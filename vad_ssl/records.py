@@ -230,6 +230,7 @@ def twins(
 def without_leaks(
     train: list[Video],  # records
     test: list[Video],  # records
+    what: str = "test videos",  # that `test` are
 ) -> list[Video]:  # training records that are no test films
     "Keep the test's films out of training, whatever their names."
     asked = {id(v) for v in test}
@@ -240,5 +241,5 @@ def without_leaks(
     kept = [v for v in train if id(v) not in leaks]
     if len(kept) < len(train):
         left = ", ".join(v.name for v in train if id(v) in leaks)
-        warnings.warn(f"left out of training, as they are test videos: {left}", stacklevel=2)
+        warnings.warn(f"left out of training, as they are {what}: {left}", stacklevel=2)
     return kept

@@ -71,6 +71,9 @@ def split_labelled(
         nearest = int(np.abs(sizes - fraction * sizes[-1]).argmin())  # how many come closest
         for unit in units[: nearest + 1]:
             chosen |= {v.name for v in unit}
+    if by_group:  # of a film with several actions all clips
+        films = {v.group for v in videos if v.name in chosen and v.group}
+        chosen |= {v.name for v in videos if v.label >= 0 and v.group in films}
     labelled = [v for v in videos if v.name in chosen]
     unlabelled = [strip(v) for v in videos if v.name not in chosen]
     return labelled, unlabelled
@@ -157,7 +160,8 @@ def training_clip(
     item = dict(clip=view.frames(torch.from_numpy(frames).permute(3, 0, 1, 2)))
     if labelled:
         mask = torch.from_numpy(truth_mask(video, index, height, width))
-        item |= dict(mask=view.masks(mask[None]), label=video.label)
+        acting = (t.label for t in video.tubes if t.start <= centre < t.stop)
+        item |= dict(mask=view.masks(mask[None]), label=next(acting, video.label))
     return item
 
 # %% ../nbs/06_split.ipynb #75374b98
