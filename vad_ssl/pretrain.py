@@ -148,7 +148,8 @@ def drawn_kinetics(
 ) -> Tensor:  # uint8 (classes, videos, 3, 32, 52, 69)
     "Videos that are named, and nothing else."
     jobs = [(seed, k, video) for k in range(classes) for video in range(videos)]
-    with ProcessPoolExecutor(workers) as pool:
+    alone = dict(initializer=torch.set_num_threads, initargs=(1,))  # a fork has no further threads
+    with ProcessPoolExecutor(workers, **alone) as pool:
         drawn = pool.map(_draw_small, jobs, chunksize=8)
         drawn = list(tqdm(drawn, "drawing", len(jobs), leave=False, disable=not bar))
     return rearrange(torch.from_numpy(np.stack(drawn)), "(k v) c t h w -> k v c t h w", k=classes)
