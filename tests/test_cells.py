@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 
-from vad_ssl.cells import NotebookError, _bound_names, _read_names, code_cells, indented, render
+from vad_ssl.cells import NotebookError, _bound_names, _caught, _read_names, code_cells, indented, render
 
 
 def test_names_bound_and_read_by_a_cell():
@@ -15,6 +15,9 @@ def test_names_bound_and_read_by_a_cell():
     source += "def g(y):\n    return y + e\nfor i in range(3): pass"
     assert _bound_names(source) == ["np", "a", "b", "d", "g", "i"]
     assert _read_names(source) == {"f", "c", "a", "e", "range"}
+    source = "h = [(k := x) for x in a]\nh = gone = 1\ndel gone\nasync def j(): pass\n"
+    source += "match a:\n    case [l, *m]: pass\ntry: h\nexcept ValueError as n: print(n)"
+    assert _bound_names(source) == ["h", "k", "j", "l", "m"] and _caught(source) == {"n"}
 
 
 def test_indenting_leaves_strings_alone():
@@ -78,9 +81,25 @@ def test_a_nameless_test_is_refused_and_so_is_a_name_that_is_taken(setup_1):
     notebook = setup_1.notebook
     toy = setup_1.toy
     with pytest.raises(NotebookError, match="needs a name"):
-        render(notebook(*toy[:3], "#| test\nassert True is not False"))
+        render(notebook(*toy[:3], "#| test\nassert double(1) == 2"))
     with pytest.raises(NotebookError, match="cell4: a second test_sums_are_right"):
         render(notebook(*toy[:3], "#| test sums are right\n1", "#| test sums, are right\n2"))
+
+
+def test_a_cell_that_would_vanish_or_cannot_be_read_is_named(setup_1):
+    notebook = setup_1.notebook
+    toy = setup_1.toy
+    for source, why in {
+        "#| tests sums\nassert 1": "directive tests is none of default_exp, export",
+        "%%bash\necho $HOME": "directive bash is none of",
+        "# why\n#| test sums\nassert 1": "`#| test sums` comes too late",
+        "print(": "line 1 of its code: '.' was never closed",
+        "x = 1\nprint?": "line 2 of its code: invalid syntax",
+        "#| test sums\n# nothing yet": "holds no code",
+    }.items():
+        with pytest.raises(NotebookError, match=f"07_toy.ipynb, cell cell3: {why}"):
+            render(notebook(*toy[:3], source, *toy[3:]))
+    assert code_cells(notebook('text = """\n#| test\n"""'))[0].directives == {}
 
 
 def test_magics_are_left_out_but_not_the_insides_of_strings(setup_1):

@@ -6,6 +6,7 @@ import os
 import pytest
 import resource
 import safetensors.torch
+import shutil
 import tempfile
 import torch
 
@@ -80,6 +81,17 @@ def test_every_module_finds_its_own_weights_again():
     assert load_checkpoint(folder, both) == {}
     assert torch.equal(both["model"].weight, model.weight)
     assert torch.equal(both["teacher"].weight, teacher.weight)
+
+
+def test_a_folder_of_another_network_is_refused_in_one_line_and_a_copy_beside_is_nobody_s_checkpoint():
+    folder, two = Path(tempfile.mkdtemp()), {"model": nn.Linear(2, 1), "teacher": nn.Linear(2, 1)}
+    save_checkpoint(folder, 1, two, {})
+    shutil.copytree(folder / "step-00000001", folder / "step-00000001.bak")
+    assert [p.name for p in checkpoints(folder)] == ["step-00000001"]
+    with pytest.raises(TrainingError, match="holds model and teacher, to be trained is model; choose"):
+        load_checkpoint(folder, {"model": nn.Linear(2, 1)})
+    with pytest.raises(TrainingError, match="step-00000001: teacher is another network; choose"):
+        load_checkpoint(folder, {"model": nn.Linear(2, 1), "teacher": nn.Linear(3, 1)})
 
 
 def test_the_best_checkpoint_outlives_newer_ones():

@@ -91,7 +91,33 @@ def test_chapters_lead_to_their_neighbours_and_a_bad_head_is_named(setup_2):
     (small / "nbs" / "01_toy.ipynb").write_text(good.replace("Reading time", "Takes"))
     with pytest.raises(NotebookError, match="01_toy.ipynb: begin with"):
         chapters(small)
+    mine = "Mine, see the [index](index.ipynb)."  # a paragraph that is no such line stays
+    book = json.loads(good)
+    book["cells"][0]["source"] += ["\n", "\n", mine]
+    (small / "nbs" / "01_toy.ipynb").write_text(json.dumps(book))
+    export(small)
+    assert mine in (small / "nbs" / "01_toy.ipynb").read_text()
     (small / "nbs" / "01_toy.ipynb").write_text(good)
+
+
+def test_export_mends_what_a_save_in_jupyterlab_leaves_and_a_bad_cell_costs_no_test(setup_2):
+    small = setup_2.small
+    chapter = setup_2.chapter
+    use = setup_2.use
+    good = (small / "nbs" / "01_toy.ipynb").read_text()
+    book = json.loads(good)
+    book["cells"][1]["execution_count"] = 7
+    book["metadata"]["language_info"] = {"name": "python"}
+    (small / "nbs" / "01_toy.ipynb").write_text(json.dumps(book, indent=1, sort_keys=True) + "\n")
+    assert [p.split(" ")[0] for p in check(small)] == ["nbs/01_toy.ipynb"]
+    export(small)
+    assert check(small) == [] and (small / "nbs" / "01_toy.ipynb").read_text() == good
+    chapter("02_more.ipynb", "#| default_exp more", "#| test looks\nassert lost")
+    with pytest.raises(NotebookError, match="02_more.ipynb, cell c1: lost"):
+        export(small)
+    assert (small / "tests" / "test_toy.py").exists()
+    chapter("02_more.ipynb", "#| default_exp more", "#| export\nfrom vad_ssl.toy import double", use)
+    export(small)
 
 
 def test_the_losses_are_read_within_an_hour_and_a_chapter_needs_only_earlier_ones_or_the_ground():

@@ -1,4 +1,5 @@
 "Generated from nbs/06_split.ipynb: change the notebook, then `make export`."
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -479,6 +480,17 @@ def test_bad_videos_are_skipped_named_once_counted_and_never_turned_into_zeros(s
                 assert lab["clip"].flatten(1).any(1).all() and lab["index"].min() >= 3
         assert sorted(pairs.bad) == sorted(v.name for v in broken[:3])
         assert len(said) == 3 and sum(pairs.bad.values()) >= 6
+
+
+def test_what_several_processes_skipped_counts_together(setup_4):
+    small = setup_4.small
+    pairs = loaders(Clips(small, True, size=(24, 24), max_bad=2), None, 4, 0, steps=6)
+    pairs.bad.update({"a": 2})
+    pairs.pool([Counter({"a": 2}), Counter({"b": 1})])
+    pairs.pool([Counter({"a": 2, "b": 1}), Counter({"a": 3})])  # after another epoch
+    assert pairs.bad == {"a": 3, "b": 1}
+    with pytest.raises(VideoError, match="3 unreadable videos .a, b, c .., allowed: 2"):
+        pairs.pool([Counter({"c": 1})])
 
 
 def test_too_many_bad_videos_stop_training_with_one_line(setup_5):

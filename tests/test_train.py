@@ -564,7 +564,7 @@ def test_the_best_epoch_on_validation_is_kept(setup_1):
     assert [p.name for p in checkpoints(folder)] == ["step-00000020", "step-00000008"]
 
 
-def test_another_seed_in_the_same_folder_is_refused(setup_1):
+def test_another_seed_or_rate_in_the_same_folder_is_refused(setup_1):
     OneNumber = setup_1.OneNumber
     towards = setup_1.towards
     Batches = setup_1.Batches
@@ -572,6 +572,13 @@ def test_another_seed_in_the_same_folder_is_refused(setup_1):
     fit(OneNumber(), towards, Batches(), 1, folder, bar=False)
     with pytest.raises(TrainingError, match="trained with seed 0, not 1; choose another folder"):
         fit(OneNumber(), towards, Batches(), 2, folder, seed=1, bar=False)
+    with pytest.raises(TrainingError, match="trained with lr 0.0001, not 0.05; choose another folder"):
+        fit(OneNumber(), towards, Batches(), 2, folder, lr=0.05, bar=False)
+    assert len(fit(OneNumber(), towards, Batches(), 2, folder, bar=False)) == 2  # longer, on a plateau
+    folder = Path(tempfile.mkdtemp())
+    fit(OneNumber(), towards, Batches(), 1, folder, schedule="cosine", bar=False)
+    with pytest.raises(TrainingError, match="trained with epochs 1, not 2"):  # its rate fell to nothing
+        fit(OneNumber(), towards, Batches(), 2, folder, schedule="cosine", bar=False)
 
 
 def test_every_listener_hears_every_row_and_the_log_is_a_file_after_each_epoch(setup_1):

@@ -12,11 +12,14 @@ from vad_ssl.records import class_names
 from vad_ssl.video import read_frames
 from vad_ssl.video import write_video
 from vad_ssl.vos import small_vos
+import json
 import numpy as np
 import pandas as pd
 import pytest
+import shutil
 import tempfile
 import torch
+import warnings
 
 from vad_ssl.vos_scores import (
     Still,
@@ -112,7 +115,7 @@ def test_a_network_that_repeats_the_truth_scores_one_and_one_that_says_nothing_z
     assert (nothing[["J", "F"]] == 0).all().all() and nothing.after.tolist() == list(range(1, 8))
 
 
-def test_parts_are_disjoint_and_unseen_categories_are_never_trained_on(setup_1):
+def test_parts_are_disjoint_and_unseen_categories_and_copies_of_test_videos_are_never_trained_on(setup_1):
     root = setup_1.root
     parts = vos_parts(root)
     names = [{v.name for v in parts[k]} for k in ("train", "validation", "test")]
@@ -128,6 +131,24 @@ def test_parts_are_disjoint_and_unseen_categories_are_never_trained_on(setup_1):
     everything = youtube_vos(root, holdout=0.3)
     named = class_names(everything)
     assert all(a in (b, "") for a, b in zip(named, categories(root))) and any(named)
+    home = Path(tempfile.mkdtemp()) / "copied"
+    shutil.copytree(root, home)
+    meta = json.loads((home / "train" / "meta.json").read_text())
+    # now with four copies of a test video, under other names
+    seen = labels(parts["train"])
+    asked = next(v.name for v in parts["test"] if labels([v]) <= seen)
+    for k in range(4):  # whichever part they fall into
+        meta["videos"][f"copy{k}"] = meta["videos"][asked]
+        for kind in ("JPEGImages", "Annotations"):
+            shutil.copytree(home / "train" / kind / asked, home / "train" / kind / f"copy{k}")
+    (home / "train" / "meta.json").write_text(json.dumps(meta))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        copied = vos_parts(home)
+    tests = {v.name for v in copied["test"]}
+    films = {*(f"copy{k}" for k in range(4)), asked}
+    others = {v.name for v in copied["train"] + copied["validation"]}
+    assert films & tests and not films & others
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +201,11 @@ def test_odd_numbers_and_a_video_file_work_and_one_mask_is_enough(setup_1, setup
     folder = predict_vos(home / "film.avi", checkpoint, home / "first.png", home)
     assert sorted(p.name for p in folder.iterdir()) == [f"{k:05}.png" for k in range(8)]
     assert set(np.unique(Image.open(folder / "00000.png"))) == {0, 7, 200}
+    save_ids(home / "00003.png", ids)  # of the fourth frame, its name says
+    names = {k: set(np.unique(Image.open(folder / f"0000{k}.png"))) for k in (0, 3)}
+    predict_vos(home / "film.avi", checkpoint, home / "00003.png", home)
+    later = {k: set(np.unique(Image.open(folder / f"0000{k}.png"))) for k in (0, 3)}
+    assert names[0] == later[3] == {0, 7, 200} and later[0] == {0}
     (folder / "mine.png").touch()
     write_video(home / "film.avi", read_frames(video.path, range(6)).repeat(2, 1).repeat(2, 2))
     predict_vos(home / "film.avi", checkpoint, home / "first.png", home)  # shorter now

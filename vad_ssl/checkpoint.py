@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,6 +35,14 @@ def _write_through(
         os.fsync(f.fileno())
 
 
+def _sync(folder: Path):
+    "Where a folder can be synced: the names in it."
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        os.fsync(handle)
+        os.close(handle)
+
+
 def _pack(
     model: nn.Module,
     about: dict | None = None,  # any JSON
@@ -52,6 +61,7 @@ def save_weights(
     try:
         with beside(path) as part:
             _write_through(part, _pack(model, about))
+        _sync(Path(path).parent)
     except OSError as error:
         raise TrainingError(
             f"{path}: weights cannot be written ({error.strerror}). "
@@ -110,7 +120,8 @@ class Place:
 # %% ../nbs/07_checkpoint.ipynb #d2c4802e
 def checkpoints(folder: Path) -> list:  # the newest first
     "The checkpoints of a run."
-    return sorted(Path(folder).glob("step-*"), reverse=True)
+    found = Path(folder).glob("step-*")
+    return sorted((p for p in found if re.fullmatch(r"step-\d+", p.name)), reverse=True)
 
 
 def _prune(
@@ -139,12 +150,10 @@ def _write_checkpoint(
     sums = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     for name, data in {**files, "sha256.json": json.dumps(sums).encode()}.items():
         _write_through(part / name, data)
+    _sync(part)
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
-    if os.name == "posix":  # where a folder can be synced: the new name, too
-        handle = os.open(folder, os.O_RDONLY)
-        os.fsync(handle)
-        os.close(handle)
+    _sync(folder)
 
 # %% ../nbs/07_checkpoint.ipynb #d8045858
 def save_checkpoint(
@@ -187,6 +196,23 @@ def _read_checkpoint(
     return {Path(name).stem: safetensors.torch.load(data) for name, data in files.items()}, state
 
 
+def _give(
+    path: Path,  # of the checkpoint
+    weights: dict,  # name -> state dict
+    modules: dict,  # name -> module
+):
+    "Weights to their modules; TrainingError if they belong to others."
+    cure = "choose another folder"
+    if weights.keys() != modules.keys():
+        held, asked = " and ".join(sorted(weights)), " and ".join(sorted(modules))
+        raise TrainingError(f"{path}: holds {held}, to be trained is {asked}; {cure}")
+    for name, module in modules.items():
+        try:
+            module.load_state_dict(weights[name])
+        except RuntimeError as error:
+            raise TrainingError(f"{path}: {name} is another network; {cure}") from error
+
+
 def load_checkpoint(
     folder: Path,  # of the run
     modules: dict,  # name -> module that receives its weights
@@ -202,6 +228,5 @@ def load_checkpoint(
             then = last if path == found[-1] else "going back to the one before"
             say(f"{path}: broken checkpoint ({error}); {then}")
             continue
-        for name, module in modules.items():
-            module.load_state_dict(weights[name])
+        _give(path, weights, modules)
         return state

@@ -498,7 +498,7 @@ def _vos_video(
     place = {stem: i for i, stem in enumerate(stems)}
     tubes = []
     first = None
-    for number, thing in sorted(entry["objects"].items()):
+    for number, thing in sorted(entry["objects"].items(), key=lambda x: (len(x[0]), x[0])):
         kind = thing.get("category")
         frames = [place[stem] for stem in thing["frames"]]
         tubes.append(_vos_tube(files, number, frames, order.get(kind, -1), part.name))

@@ -7,6 +7,7 @@ __all__ = ['Shared', 'share_batch', 'processes', 'engine']
 
 # %% ../nbs/09_parallel.ipynb #f2841828
 import os
+from datetime import timedelta
 
 import torch
 from torch import Tensor, nn
@@ -86,7 +87,10 @@ def processes():  # Accelerate's PartialState: this process, of how many
     from accelerate import PartialState
 
     asked = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
-    return PartialState(cpu=asked or not torch.accelerator.is_available())
+    cpu = asked or not torch.accelerator.is_available()
+    return PartialState(
+        cpu=cpu, timeout=timedelta(days=7)
+    )  # while the first one scores, others wait
 
 
 def engine(

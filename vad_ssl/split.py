@@ -310,12 +310,22 @@ class Pairs:
         return out
 
     def note(self, bad: list[str]):
-        "Count and name skipped videos; stop when there are too many."
+        "Count and name skipped videos of this process; stop when there are too many."
         for line in filter(None, "\n".join(bad).split("\n")):
             name = line.split(": ")[0]
             if name not in self.bad:
                 warnings.warn(f"skipped {line}", stacklevel=2)
             self.bad[name] += 1
+        self._limit()
+
+    def pool(self, counts: list):
+        "What every process skipped, its own `bad`, counted in all of them."
+        for bad in counts:
+            self.bad |= bad
+        self._limit()
+
+    def _limit(self):
+        "VideoError where too many were skipped."
         if len(self.bad) > self.max_bad:
             names = f"{', '.join(list(self.bad)[:3])} .., allowed: {self.max_bad}"
             cure = "Run vad-ssl check-data."

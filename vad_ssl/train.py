@@ -119,7 +119,8 @@ def _update(
 ) -> dict | None:  # sum of every loss over the group; None: something was not finite
     "Forward, backward, step; no step where loss or gradient is not finite."
     if engine.follow:
-        model = engine.accelerator.unwrap_model(getattr(engine.model, "model", engine.model))
+        spread = engine.model.model if isinstance(engine.model, Shared) else engine.model
+        model = engine.accelerator.unwrap_model(spread)
         engine.follow(engine.teacher, model, group[0][-1])
     sums = {}
     scale = engine.accelerator.num_processes / len(group)
@@ -287,34 +288,31 @@ class _Keeper:
     def __init__(
         self,
         folder: Path,  # of the run
-        n: int,  # batches an epoch
+        plan: dict,  # how it is trained: `batches` an epoch, `seed`, ...; others are refused
         modules: dict,  # name -> module: the model, and its teacher if it has one
         optimiser,
         scheduler,
-        seed: int,  # of the run
         main: bool,  # is this the main process?
         keep: int,  # newest checkpoints that stay, beside the best on validation
         save_every: int,  # batches between checkpoints inside an epoch; 0: only at its end
     ):
         self.folder = Path(folder)
-        self.n, self.keep, self.save_every = n, keep, save_every
+        self.plan, self.n, self.keep, self.save_every = plan, plan["batches"], keep, save_every
         self.modules, self.main = modules, main
         self.parts = {"optimiser": optimiser, "scheduler": scheduler}
-        self.place = self.take_up(seed)
+        self.place = self.take_up()
 
-    def take_up(self, seed: int) -> Place:
+    def take_up(self) -> Place:
         "Go back to the last checkpoint, or to the beginning."
         state = load_checkpoint(self.folder, self.modules, print if self.main else str)
-        place = Place(**state["place"]) if state else Place(seed)
+        place = Place(**state["place"]) if state else Place(self.plan["seed"])
+        then = {"seed": place.seed, **(state or {}).get("plan", {})}
+        for name, value in self.plan.items():
+            if then.get(name, value) != value:
+                what = f"was trained with {name} {then[name]}, not {value}"
+                raise TrainingError(f"{self.folder}: {what}; choose another folder")
         self.set_aside(place.epoch * self.n + place.batch)
-        if state is None:
-            return place
-        if place.seed != seed:
-            raise TrainingError(
-                f"{self.folder}: was trained with seed {place.seed}, not {seed}; "
-                "choose another folder"
-            )
-        for name, part in self.parts.items():
+        for name, part in self.parts.items() if state else ():
             part.load_state_dict(state[name])
         return place
 
@@ -335,7 +333,7 @@ class _Keeper:
         "A checkpoint."
         if self.main:
             state = {name: part.state_dict() for name, part in self.parts.items()}
-            state["place"] = asdict(self.place)
+            state |= {"place": asdict(self.place), "plan": self.plan}
             best = self.place.best.get("step")
             save_checkpoint(self.folder, self.step, self.modules, state, self.keep, best)
 
@@ -378,6 +376,14 @@ def _validated(validate: Callable | None, model: nn.Module, accelerator) -> dict
     score = broadcast_object_list([float(validate(model)) if accelerator.is_main_process else None])
     return {"validation": score[0]}
 
+
+def _pool_bad(batches, accelerator):
+    "Videos that any process skipped count in all of them, see `split.Pairs`."
+    if accelerator.num_processes > 1 and hasattr(batches, "pool"):
+        from accelerate.utils import gather_object
+
+        batches.pool(gather_object([batches.bad]))
+
 # %% ../nbs/32_train.ipynb #21526d31
 def fit(
     model: nn.Module,
@@ -412,7 +418,9 @@ def fit(
     scheduler = make_schedule(optimiser, schedule, epochs)
     modules = {"model": model} if teacher is None else {"model": model, "teacher": teacher}
     main = accelerator.is_main_process
-    keeper = _Keeper(folder, n, modules, optimiser, scheduler, seed, main, keep, save_every)
+    plan = dict(seed=seed, batches=n, lr=lr, encoder_rate=encoder_rate, schedule=schedule)
+    plan |= {"epochs": epochs} if schedule == "cosine" else {}  # a plateau may last longer
+    keeper = _Keeper(folder, plan, modules, optimiser, scheduler, main, keep, save_every)
     place = keeper.place
     if teacher is not None:
         teacher.to(accelerator.device)
@@ -431,6 +439,7 @@ def fit(
             model.train()
             batches.set_epoch(epoch)
             _train_epoch(work, batches, place, epochs, keeper.folder, accumulate, on_nan, tick)
+            _pool_bad(batches, accelerator)
             score = _validated(validate, model, accelerator)
             row = _finish_epoch(place, n, accumulate, scheduler, **score)
             keeper.save()

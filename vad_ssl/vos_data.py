@@ -7,7 +7,7 @@ __all__ = ['first_only', 'split_objects', 'ObjectClips', 'animate']
 
 # %% ../nbs/72_vos_data.ipynb #11917f6c
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -20,14 +20,27 @@ from .split import split_labelled
 from .window import Window
 
 # %% ../nbs/72_vos_data.ipynb #3a4dfc2a
+def _only(
+    frame: int,
+    bits: np.ndarray,  # of its mask, packed
+    shape: tuple,  # of its mask
+    asked: int,  # frame
+) -> np.ndarray:  # bool (h, w)
+    "The mask of one frame; KeyError for any other."
+    if asked != frame:
+        raise KeyError(asked)
+    return np.unpackbits(bits, count=shape[0] * shape[1]).reshape(shape).astype(bool)
+
+
 def first_only(
     video: Video,  # of YouTube-VOS
 ) -> Video:  # the same pixels, and for each object the mask of its first frame
     "What may be known of an unlabelled video: the task's own input."
     tubes = []
     for tube in video.tubes:
-        known = {tube.start: tube.masks(tube.start)}
-        tubes.append(Tube(-1, tube.start, tube.boxes[:1], known.__getitem__))
+        mask = tube.masks(tube.start)
+        known = partial(_only, tube.start, np.packbits(mask), mask.shape)
+        tubes.append(Tube(-1, tube.start, tube.boxes[:1], known))
     return replace(video, action="", label=-1, tubes=tuple(tubes))
 
 # %% ../nbs/72_vos_data.ipynb #bd709af9
@@ -107,7 +120,7 @@ def _glide(
     growth: torch.Tensor,  # (b, 1) a frame, of the logarithm of the size
     time: torch.Tensor,  # (t,) frames since the first
 ) -> torch.Tensor:  # (b, t, 2, 3): where each pixel comes from, for `affine_grid`
-    "A steady flight: every frame as far from the last, and larger or smaller by the same factor."
+    "A steady flight, and growth about the middle of the picture, each frame by the same factor."
     theta = torch.zeros(len(move), len(time), 2, 3).to(time)
     shrink = 1 / (growth * time).exp()
     theta[..., 0, 0] = shrink
@@ -118,8 +131,8 @@ def _glide(
 
 def animate(
     batch: dict,  # clip (b, 3, t, h, w) in [0, 1], first (b, 1, h, w)
-    speed: float = 0.1,  # largest step from frame to frame, as a share of the picture's sides
-    growth: float = 0.06,  # largest growth or shrinkage from frame to frame
+    speed: float = 0.1,  # largest first step without growth, as a share of the picture's sides
+    growth: float = 0.06,  # largest growth or shrinkage from frame to frame, about the middle
 ) -> dict:  # clip (b, 3, t, h, w), first (b, 1, h, w), mask (b, 1, t - 1, h, w)
     "Each clip's object glides over the previous clip of the batch; after Khoreva et al. (2017)."
     b, _, t, h, w = batch["clip"].shape

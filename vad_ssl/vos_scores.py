@@ -22,7 +22,7 @@ from .checkpoint import describing, load_weights
 from .data import youtube_vos
 from .jf import boundary_f, jaccard, seen_unseen
 from .objects import objects, save_ids
-from .records import Video, length
+from .records import Video, length, without_leaks
 from .train import Parts, Task, paired_batches
 from .video import image_files, probe, read_frames, read_image
 from .vos import VOS, VOS_METHODS, paper_vos, small_vos
@@ -96,7 +96,7 @@ def score_video(
     video: Video,  # with all its masks
     size: tuple,  # the network's
 ) -> pd.DataFrame:  # a row an object and frame: video, object, label, after (the first), J, F
-    "J and F of every object in every frame after its first."
+    "J and F of every object, counted from 1 as `tubes` are, in every frame after its first."
     tubes = {n: t for n, t in enumerate(video.tubes, 1) if t.start < length(video) - 1}
     firsts = {n: (t.start, t.masks(t.start)) for n, t in tubes.items()}
     if not firsts:
@@ -144,11 +144,11 @@ def vos_parts(root: Path = "") -> dict:  # train, validation, test -> videos
     rest = [v for v in videos if v.split == "train"]
     order = np.random.default_rng(0).permutation(len(rest))
     held = set(order[: len(rest) // 7].tolist())
-    return {
-        "train": [v for k, v in enumerate(rest) if k not in held],
-        "validation": [v for k, v in enumerate(rest) if k in held],
-        "test": [v for v in videos if v.split == "test"],
-    }
+    test = [v for v in videos if v.split == "test"]
+    validation = without_leaks([v for k, v in enumerate(rest) if k in held], test)
+    train = [v for k, v in enumerate(rest) if k not in held]
+    train = without_leaks(train, [*validation, *test], "validation or test videos")
+    return {"train": train, "validation": validation, "test": test}
 
 
 def categories(root: Path = "") -> list:  # names; a label is a place among them
@@ -241,14 +241,16 @@ def _read_mask(
 
 
 def _first_masks(
-    path: Path,  # palette PNG of the first frame; or a folder of those where objects begin
+    path: Path,  # palette PNG of the first frame or the one it is named as; or a folder of them
     stems: list,  # names of the video's frames
     height: int,
     width: int,
 ) -> tuple:  # object number -> (frame, mask bool (h, w)); palette
     "What to follow, and from where."
     path = Path(path)
-    files = {p.stem: p for p in image_files(path)} if path.is_dir() else {stems[0]: path}
+    files = {p.stem: p for p in image_files(path)} if path.is_dir() else {}
+    if not path.is_dir():  # under any name, but the name of another frame is meant
+        files[path.stem if path.stem in stems else stems[0]] = path
     if lost := sorted(files.keys() - set(stems)):
         why = f"the video has no frame {lost[0]!r} (its first is {stems[0]!r})"
         raise ValueError(f"{files[lost[0]]}: {why}; name masks as the frames where objects begin")
@@ -269,7 +271,7 @@ def _first_masks(
 def predict_vos(
     path: Path,  # video file or folder of frames
     checkpoint: Path,  # .safetensors of a VOS network
-    mask: Path,  # palette PNG of the first frame, or a folder of them
+    mask: Path,  # palette PNG of the first frame, or of the one it is named as; or a folder of them
     out: Path,  # folder that receives Annotations/VIDEO/
     device: str = "cpu",
 ) -> Path:  # out/Annotations/VIDEO
