@@ -1,4 +1,4 @@
-# Everything runs in .venv, made on first use; `make demo` and `make test` need only Python 3.10+ and a package index.
+# Everything runs in .venv, made on first use; `make demo` and `make test` need only Python 3.11+ and a package index.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -32,3 +32,4 @@ $(STAMP): settings.ini setup.py constraints.txt
 
 clean:  ## remove what the commands above made (not the notebooks' outputs)
 	rm -rf .venv build docs/_build docs/_nbs *.egg-info demo .pytest_cache
+	rm -f docs/api.md docs/card.md docs/sidebar.md docs/paper_to_code.md docs/_static/inspector.html docs/_static/playground.html

@@ -124,6 +124,15 @@ def test_wrong_use_is_one_line_and_status_two(setup_1):
         "labels=1.5": ["split", "--labels", "1.5"],
         "seed=-1": ["split", "--seed", "-1"],
         "is a folder": ["split", "--out", home],
+        "text.avi: exists and is something else": ["split", "--out", home / "text.avi"],
+        "text.avi: exists": ["check-data", home, "--fix-manifest", home / "text.avi"],
+        "names of their own": ["check-data", home, *("--out", "a.csv"), *("--fix-manifest", "a.csv")],
+        "steps=-5: from": ["weights", "drawn", "--out", home / "w.safetensors", "--steps", "-5"],
+        "w2: give": ["weights", "drawn", "--out", home / "w2"],
+        "of the run": ["weights", "real", "--run", home, "--out", home / "model.safetensors"],
+        "bad_files=-4": ["evaluate", "--checkpoint", "m", "--bad-files", "-4"],
+        "'': ": ["train", "--config", ""],
+        "seeds=0, jobs": ["study", "vos", "--seeds", "0", "--out", home / "o"],
         f"{home}: is a folder": ["check-data", home, "--fix-manifest", home],
         "taken: cannot be written": ["check-data", home / "empty", "--out", home / "taken" / "r.csv"],
         "/x: cannot": ["split", "--data", home / "empty", "--out", "/proc/x/split.csv"],
@@ -158,6 +167,17 @@ def test_wrong_use_is_one_line_and_status_two(setup_1):
         status, text = attempt(*words)
         assert status == 2 and named in text, (words, text)
         assert text.count("\n") == 1 and "Traceback" not in text, (words, text)
+
+
+def test_a_study_or_a_demo_in_several_processes_is_refused_and_a_folder_that_nothing_fills_is_not_made(setup_1):
+    attempt = setup_1.attempt
+    home = setup_1.home
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORLD_SIZE", "2")
+        for name in ("demo", "study vos"):
+            status, text = attempt(*name.split(), "--out", home / "several")
+            assert status == 2 and "start it once; --jobs" in text and not (home / "several").exists()
+    assert not (home / "o").exists() or not list((home / "o").iterdir())
 
 
 def test_the_inspector_writes_a_page_and_refuses_what_it_cannot_read_in_one_line(setup_1):
@@ -257,6 +277,8 @@ def test_a_split_is_written_as_a_manifest(setup_1):
     root = make_actors(home / "actors", train=5, test=1, workers=1)
     assert attempt("split", "--data", root, "--labels", "0.2", "--out", home / "split.csv") == (0, "")
     assert (home / "split.csv").read_text().count(",labelled,") == 8
+    assert attempt("split", "--data", root, "--labels", "0.4", "--out", home / "split.csv") == (0, "")
+    assert (home / "split.csv").read_text().count(",labelled,") == 16  # a manifest may be replaced
 
 
 def test_a_detector_of_some_actions_is_scored_on_these_and_never_under_each_other_s_names(setup_1):

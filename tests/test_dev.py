@@ -140,6 +140,18 @@ def test_the_number_of_a_link_is_that_of_its_chapter():
             assert number == chapter_number, f"{path.name}: [{number}] leads to {chapter_number}"
 
 
+def test_a_link_of_a_chapter_leads_to_a_file():
+    made = (repository() / ".gitignore").read_text()
+    for path in notebooks(repository()):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        prose = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+        prose = re.sub(r"```.*?```|`[^`]*`", "", prose, flags=re.S)
+        for target in re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", prose):
+            there = (path.parent / target).resolve()
+            own = there.relative_to(repository()).as_posix()
+            assert there.exists() or own in made, f"{path.name}: nothing lies at {target}"
+
+
 def test_an_import_of_a_later_chapter_a_number_used_twice_and_a_name_in_two_modules_are_found(setup_2):
     small = setup_2.small
     chapter = setup_2.chapter

@@ -38,12 +38,36 @@ def _writable(folder: Path) -> Path:
     return folder
 
 
-def _new_file(path: Path) -> Path:
-    "A file that can be written, or fail before any work is done."
+def _new_file(
+    path: Path,
+    head: str | None = None,  # how a file that may be replaced begins; None: any may
+) -> Path:
+    "A file that can be written and costs none of another kind, or fail before any work is done."
     if path.is_dir():
         raise ValueError(f"{path}: is a folder; give the name of a file")
+    there = path.read_bytes() if head and path.exists() else b""
+    if there and not there.startswith(head.encode()):
+        raise ValueError(f"{path}: exists and is something else; choose another name")
     _writable(path.parent)
     return path
+
+
+_MANIFEST = "name,subset,action,group"  # first lines of the tables that are written here
+_REPORT = "video,path,severity,problem,detail"
+
+
+def _weights_file(path: Path) -> Path:
+    "The same for weights."
+    if path.suffix != ".safetensors":
+        raise ValueError(f"{path}: give the name of a file that ends in .safetensors")
+    return _new_file(path)
+
+
+def _one_process(name: str):
+    "Refuse what several processes would do several times."
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        cure = "--jobs does its runs side by side, several processes are for `vad-ssl train`"
+        raise ValueError(f"{name}: start it once; {cure}")
 
 
 def _refuse(command, why: str, *names: str):
@@ -86,6 +110,7 @@ class _Demo(_Training):
     def __call__(self):
         from vad_ssl.report import demo
 
+        _one_process("demo")
         out = _writable(self.out)
         scores = demo(out, self.run.seed, self.run, seeds=self.seeds, jobs=self.jobs)
         print(scores.drop(columns=["run", "data", "commit"]).to_string(index=False))
@@ -132,9 +157,9 @@ class _RunStudy:
         from vad_ssl import studies, tables
         from vad_ssl.config import vary
 
+        _one_process("study")
         if self.name not in studies.STUDIES:
             raise ValueError(f"study {self.name!r}: choose {', '.join(studies.STUDIES)}")
-        out = _writable(self.out)
         base = studies.STUDIES[self.name].base
         if base.task == "vos":
             _refuse(self, f"study {self.name} has a length of its own", "budget")
@@ -143,9 +168,10 @@ class _RunStudy:
         base = studies.pretrained(base) if self.weights else base
         base = vary(base, **given, **budget)
         name = studies.file_name(self.name, base)
+        if min(self.seeds, self.jobs) < 1:
+            raise ValueError(f"seeds={self.seeds}, jobs={self.jobs}: give at least 1 of each")
+        out = _writable(self.out)
         scores = studies.study(self.name, out, self.seeds, base, self.jobs, only=self.rows)
-        if int(os.environ.get("RANK", 0)):  # of several processes the first one speaks
-            return
         lines = tables.details(scores, out)
         lines.to_csv(out / f"{name}_details.csv", index=False)
         if base.task == "vos":
@@ -178,6 +204,8 @@ class _Evaluate:
 
         if bool(self.checkpoint) == bool(self.detections):
             raise ValueError("give --checkpoint or --detections")
+        if self.bad_files < 0:
+            raise ValueError(f"bad_files={self.bad_files}: give 0 or more")
         if self.detections:
             why = (
                 "--detections has one protocol, the standard one, reads no video and writes nothing"
@@ -343,7 +371,7 @@ class _Split:
             raise ValueError(f"seed={self.seed}: give 0 or more")
         if self.csv and not self.data:
             raise ValueError(f"csv={self.csv}: give the folder of its videos as --data")
-        _new_file(self.out)
+        _new_file(self.out, _MANIFEST)
         videos = read_data(self.data or actors(), self.csv)
         labelled, unlabelled = split_labelled(videos, self.labels, self.seed)
         write_manifest(self.out, labelled, unlabelled)
@@ -367,8 +395,11 @@ class _CheckData:
 
         if self.workers is not None and self.workers < 1:
             raise ValueError(f"workers={self.workers}: give at least 1")
-        for path in filter(None, (self.out, self.fix_manifest)):
-            _new_file(path)
+        if self.out and self.out == self.fix_manifest:
+            raise ValueError(f"{self.out}: report and manifest need names of their own")
+        for path, head in ((self.out, _REPORT), (self.fix_manifest, _MANIFEST)):
+            if path:
+                _new_file(path, head)
         bad = {}
         videos = read_data(self.root, self.csv, bad)
         report = check_data(videos, self.workers, bad)
@@ -413,7 +444,9 @@ class _Weights:
 
         _refuse(self, "weights drawn", "run", "others")
         if self.out:
-            about = make_drawn_weights(_new_file(self.out), self.seed, steps=self.steps)
+            if self.seed < 0 or self.steps < 1:
+                raise ValueError(f"seed={self.seed}, steps={self.steps}: from 0 and from 1 on")
+            about = make_drawn_weights(_weights_file(self.out), self.seed, steps=self.steps)
         else:
             _refuse(self, "weights drawn makes none without --out", "seed", "steps")
             about = drawn_weights()[1]
@@ -430,7 +463,9 @@ class _Weights:
         _refuse(self, "weights real", "seed", "steps")
         if self.out:
             others = folder(self.others) if self.others else []
-            package_run(self.run, _new_file(self.out), others)
+            if self.out.resolve().is_relative_to(self.run.resolve()):
+                raise ValueError(f"{self.out}: lies in the folder of the run; choose another")
+            package_run(self.run, _weights_file(self.out), others)
         else:
             _refuse(self, "weights real makes none without --run", "others")
         print(card(load_weights(self.out or PACKAGED)[1]))
@@ -490,13 +525,13 @@ def _with_run(command: type, options: list) -> type:
     given = dict(zip(options, options[1:]))
     given |= dict(x.split("=", 1) for x in options if x.startswith("--") and "=" in x)
     config, preset = given.get("--config"), given.get("--preset")
-    if config and preset:
+    if config is not None and preset is not None:
         raise ValueError("give --config or --preset; a file may name its preset itself")
     usual = "pretrained" if issubclass(command, _Demo) else "demo"
     usual = "vos" if given.get("--task") == "vos" else usual
     method = given.get("--method")
     method = {"method": method} if method in METHODS else {}
-    if config:
+    if config is not None:
         base = read_config(config, **method)
     else:  # a method takes its own weight, not the preset's
         base = vary(PRESETS.get(preset or usual, Run()), **method)

@@ -243,6 +243,9 @@ def write_sources(root: Path):
         raise NotebookError(f"no chapter shows equation {', '.join(links)} with its \\tag{{...}}")
     for old in set((docs / "_nbs").glob("*")) - set(pages):
         old.unlink()
+    for old in (docs / "_build" / "html" / "_nbs").glob("*.html"):
+        if docs / "_nbs" / f"{old.stem}.ipynb" not in pages:  # Sphinx would keep it
+            old.unlink()
     pages[docs / "paper_to_code.md"] = paper_page(rows)
     pages[docs / "api.md"] = _api_page(root)
     pages[docs / "sidebar.md"] = sidebar(root)
