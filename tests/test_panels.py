@@ -169,6 +169,16 @@ def test_a_clip_comes_from_an_array_a_tensor_a_file_or_a_record(setup_3):
     for wrong in (255 * same, (255 * same).byte(), same - 0.5, drawn[:8] / 255):
         with pytest.raises(ValueError, match=r"a clip as an? \w+ has .*, not \S+ from \S+ to \S+"):
             read_clip(wrong)
+    for wrong in (
+        torch.zeros(8, 3, 16, 16),
+        torch.zeros(3, 0, 16, 16),
+        np.zeros((16, 16, 3), np.uint8),
+        np.zeros((0, 16, 16, 3), np.uint8),
+    ):
+        with pytest.raises(ValueError, match="a clip as an? .* is .*, not "):
+            read_clip(wrong)
+    with pytest.raises(ValueError, match="frame=9: is for a video"):
+        read_clip(np.zeros((8, 16, 16, 3), np.uint8), frame=9)
     with pytest.raises(ValueError, match="no frame 99; it holds 0..23"):
         read_clip(home / "walk.avi", frame=99)
     tube = Tube(0, 0, np.array([[8, 8, 23, 39]] * 24))

@@ -317,10 +317,11 @@ def draw_video(
     frames: int = 32,
     height: int = 60,
     width: int = 80,
-    idle: int = 6,  # the action begins up to `idle` frames late and ends up to `idle` frames early
+    idle: int = 6,  # begins up to so many frames late, ends so many early; fewer in short videos
 ) -> tuple:  # frames (t, h, w, 3) uint8, and one (first frame, end, boxes (n, 4) x y w h) an actor
     "Draw one video: scenery, one or two actors who do the same, perhaps a pole, a shaking camera."
     programme = partial(motion, action) if isinstance(action, str) else action
+    idle = min(idle, (frames - 1) // 2)
     jerks = rng.normal(scale=rng.choice([0, 0.35]), size=(frames, 2))
     start = int(rng.integers(0, idle + 1))
     end = int(frames - rng.integers(0, idle + 1))

@@ -224,7 +224,7 @@ def draw_objects(
     for number, kind in enumerate(kinds, 1):
         alpha, colours = creature(rng, kind, frames, height, width)
         if number > 1 and rng.uniform() < 0.3:  # comes late
-            alpha[: rng.integers(1, frames // 2)] = 0
+            alpha[: rng.integers(1, max(2, frames // 2))] = 0
         paint(canvas, alpha, colours)
         ids[alpha > 0.5] = number
     if rng.uniform() < 0.3:

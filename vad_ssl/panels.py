@@ -41,7 +41,7 @@ def panels(
     attention: str = "variance",  # mask that enters the loss: variance, gradient, both or none
     cyclic: bool = True,  # that of variance: over the ring of both views, or the clip alone
 ) -> dict:  # name -> (t, h, w); "frame" (t, h, w, 3)
-    "Everything to see of one clip (Eqs. 2-6); the mean of the last is the place consistency."
+    "All to see of a clip (Eqs. 2-6); of two views, the mean of the last is the place consistency."
     one = _as_map(loc1)
     found = {} if truth is None else {"truth": _as_map(truth)}
     found["prediction"] = one
@@ -164,18 +164,24 @@ def read_clip(
     frame: int = None,  # a frame that the clip must hold; None: the middle
 ) -> tuple:  # clip (3, t, h, w) in [0, 1], truth (t, h, w) bool or None, frame numbers or None
     "A clip at the detector's own scale."
-    if isinstance(source, Tensor):
-        levels = (255 * source).round()
-        if not source.is_floating_point() or not 0 <= levels.min() <= levels.max() <= 255:
-            raise ValueError(f"a clip as a tensor has floats in [0, 1], {_span(source)}")
-        return source.float().cpu(), None, None
     if isinstance(source, Video):
         return _clip_of(source, sight, frame)
     if isinstance(source, (str, Path)):
         return _clip_of(Video(Path(source).name, Path(source)), sight, frame)
+    if frame is not None:
+        raise ValueError(f"frame={frame}: is for a video; cut the clip where you want it")
+    if isinstance(source, Tensor):
+        if source.ndim != 4 or source.shape[0] != 3 or not source.numel():
+            raise ValueError(f"a clip as a tensor is (3, t, h, w), not {tuple(source.shape)}")
+        levels = (255 * source).round()
+        if not source.is_floating_point() or not 0 <= levels.min() <= levels.max() <= 255:
+            raise ValueError(f"a clip as a tensor has floats in [0, 1], {_span(source)}")
+        return source.float().cpu(), None, None
     source = np.asarray(source)
     if source.dtype != np.uint8:
         raise ValueError(f"a clip as an array has uint8 in 0..255, {_span(source)}")
+    if source.ndim != 4 or source.shape[3] != 3 or not source.size:
+        raise ValueError(f"a clip as an array is (t, h, w, 3), not {source.shape}")
     return to_tensor(source), None, None
 
 # %% ../nbs/51_panels.ipynb #51d1a23c

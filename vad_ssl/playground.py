@@ -119,7 +119,10 @@ class Playground:
         unknown = set(start) - SCENE.keys() - _LOSS.keys()
         if unknown:
             raise ValueError(f"{', '.join(sorted(unknown))}: choose from {[*SCENE, *_LOSS]}")
-        self.start = SCENE | _LOSS | (start or SCENES["stands, 6 px apart"])
+        if start.get("pulls", "Eq. 2") not in ("Eq. 2", "Eq. 3", "Eq. 5"):
+            raise ValueError(f"pulls={start['pulls']!r}: choose Eq. 2, Eq. 3 or Eq. 5")
+        usual = {} if start.keys() & SCENE.keys() else SCENES["stands, 6 px apart"]
+        self.start = SCENE | _LOSS | usual | start
 
     @property
     def views(self) -> tuple[Tensor, Tensor]:  # (1, 1, t, h, w) each
