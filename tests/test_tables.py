@@ -6,6 +6,7 @@ from vad_ssl.config import vary
 from vad_ssl.objects import objects
 from vad_ssl.studies import study
 import matplotlib
+import numpy as np
 import pandas as pd
 import pytest
 import tempfile
@@ -42,6 +43,8 @@ def test_the_table_says_mean_spread_gain_and_interval(setup_1):
     assert with_study.loc["CC", "paper: f"] == 65.0 and "paper: f" not in table(toy, ("score",))
     lonely = toy[(toy.row == "b") | (toy.seed == toy.seed.min())]  # a pair of one seed only
     assert table(lonely, ("score",), "a").loc["b", "gain in s"].count("[") == 0
+    both = table(toy.assign(f_map_20=toy.score, f_map_50=2 * toy.score), ("f_map_20", "f_map_50"))
+    assert [c for c in both if "gain" in c] == ["gain in f-mAP@0.2", "gain in f-mAP@0.5"]
     assert text["score"] == "45.0 ± 6.2" and text["gain in s"] == "+10.0 [+5.0, +15.0], 3 of 3"
 
 
@@ -72,6 +75,8 @@ def test_details_are_those_of_the_rows_and_the_picked_objects_follow_the_rule(se
     assert set(lines.row) == set(creatures.row) and {"video", "object", "J", "F"} <= set(lines.columns)
     assert len(details(creatures, Path(tempfile.mkdtemp()))) == 0  # a table without its runs
     assert len(details(creatures.assign(data="other-videos"), out)) == 0
+    for earlier in (creatures.drop(columns="data"), creatures.assign(data=np.nan)):
+        assert len(details(earlier, out)) == 0
     odd = Path(tempfile.mkdtemp()) / "odd.csv"
     odd.write_text("video,iou\n007,0.5\nNA,\n")
     assert read_details(odd).video.tolist() == ["007", "NA"] and read_details(odd).iou.isna().sum() == 1

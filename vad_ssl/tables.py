@@ -98,6 +98,7 @@ def table(
     "Mean ± standard deviation of every metric, and the paired gain with its 95% interval."
     against = against or scores.row.iloc[0]
     columns = {}
+    letters = [metric_name(metric)[0] for metric in metrics[:2]]
     for metric in metrics:
         t = paired(scores, metric, against)
         name = metric_name(metric)
@@ -105,7 +106,8 @@ def table(
         columns[name] = t["mean"].map("{:.1f}".format) + spread
         if metric in metrics[:2]:
             gains = [_gain(row) for row in t.itertuples()]
-            columns[f"gain in {name[0]}"] = [
+            short = name[0] if len(set(letters)) == len(letters) else name
+            columns[f"gain in {short}"] = [
                 "" if k == against else g for k, g in zip(t.index, gains)
             ]
     quoted = QUOTED.get(scores.study.iloc[0], {}) if "study" in scores else {}
@@ -149,6 +151,8 @@ def details(
     "The lines behind the rows of a study; a row from an earlier table, without its run, has none."
     found = []
     for row in scores.itertuples():
+        if not isinstance(getattr(row, "data", None), str):
+            continue
         learned, test = row.data.split("-")
         files = Path(out).glob(f"runs/*-{row.run}-{learned}/details-{test}.csv")
         found += [read_details(file).assign(row=row.row, seed=row.seed) for file in files]
