@@ -88,7 +88,8 @@ def test_a_page_is_one_file_that_asks_nobody_for_anything(setup_1, setup_2):
     data, title = read_page(home / "page.html")
     assert (
         title == "a < b"
-        and write_page("inspector", data, home / "again.html", title).read_text() == page
+        and write_page("inspector", data, home / "again.html", title, frame=0, ramp=1.0).read_text()
+        == page
     )
 
 
@@ -116,6 +117,8 @@ def test_a_detector_is_asked_once_for_both_views_and_the_viewer_begins_where_one
     hook.remove()
     assert len(calls) == 1 and (viewer.frame, viewer.start) == (2, {"ramp": 0.5})
     for begin in (live.widget, partial(live.to_html, home / "late.html")):
+        with pytest.raises(ValueError, match="ramp=2: give a number from 0 to 1"):
+            begin(ramp=2)
         with pytest.raises(ValueError, match="no frame 8; the clip holds 0..7"):
             begin(frame=8)
 

@@ -75,6 +75,15 @@ def test_the_losses_are_those_of_the_earlier_chapters():
             assert paid["Eq. 2"] == pytest.approx(l2_consistency(one, two).item())
             assert paid["Eq. 3"] == pytest.approx(coherence_loss(one, two, w, frames=3).item())
             assert paid["Eq. 5"] == pytest.approx(smoothness_loss(one, two).item())
+    for wrong, why in {
+        "pulls": ("Eq. 4", "choose Eq. 2, Eq. 3 or Eq. 5"),
+        "ramp": (2, "ramp=2: give a number from 0 to 1"),
+        "window": (4, "window"),
+    }.items():
+        with pytest.raises(ValueError, match=why[1]):
+            Playground(**{wrong: why[0]})
+    assert Playground(window=7).views[0].sum() > 0 and Playground(window=7).start["window"] == 7
+    assert Playground(window=7).shares()["Eq. 2"].sum() > 0  # the usual scene, not one that agrees
     with pytest.raises(ValueError, match="sideways: choose from"):
         Playground(sideways=3)
 

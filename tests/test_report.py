@@ -57,6 +57,9 @@ def test_the_verdict_compares_every_arm_with_the_first():
 def test_half_of_a_gap():
     three = pd.DataFrame({"method": list("abc"), "f_map_50": [40.0, 50.0, 60.0]})
     assert gap_closed(three, "f_map_50").tolist() == [0, 50, 100]
+    assert gap_closed(three.assign(f_map_50=[60.0, 70.0, 60.0]), "f_map_50").isna().all()  # no gap
+    three = three.assign(f_map_50=[10.0, 9.9, 90.0])
+    assert [f"{x:.0f}" for x in gap_closed(three, "f_map_50")] == ["0", "0", "100"]
 
 
 def test_what_the_report_says_of_its_runs_is_what_they_were():

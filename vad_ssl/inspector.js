@@ -225,7 +225,7 @@ function readOut(v) { // everything about the chosen pixel
   v.curves.innerHTML = curveTable(v);
   v.lines.innerHTML = formulas(data, v.maps, s).map((line) => `<div class="formula">${line}</div>`).join("");
   appear(v.named, step.activations);
-  if (step.activations) v.scores.innerHTML = activationTable(step, data.classes);
+  if (step.activations) v.scores.innerHTML = activationTable(step, data.classes) + `<div class="soft">${safe(step.doubt ?? "")}</div>`;
   appear(v.routed, step.routing);
   if (step.routing) paintRouting(v.routing, step.routing, s, data, data.palettes[s.palette]);
 }
@@ -238,7 +238,7 @@ function drawPanel(v, p) {
   if (!map) return;
   paint(p.canvas, map, frame, s.frame * data.h * data.w, s, palette);
   paintLegend(p.legend, palette);
-  p.high.textContent = show(map.top, 2);
+  p.high.textContent = show(map.top);
 }
 
 function draw(v) {
@@ -247,6 +247,7 @@ function draw(v) {
   for (const node of c.loss) appear(node, data.steps[s.step].loc2);
   c.frame.value = s.frame;
   c.frameText.textContent = `${s.frame + 1} of ${data.t}${data.numbers ? ` (frame ${data.numbers[s.frame]} of the video)` : ""}`;
+  c.frame.setAttribute("aria-valuetext", c.frameText.textContent);
   c.stepText.textContent = data.steps[s.step].name;
   c.step.setAttribute("aria-valuetext", data.steps[s.step].name);
   c.rampText.textContent = show(Number(s.ramp), 2);
@@ -276,6 +277,7 @@ function connectSettings(v) {
 
 function connectKeys(v, move, play) {
   v.root.addEventListener("keydown", (event) => {
+    if (event.altKey || event.ctrlKey || event.metaKey) return; // the browser's own
     const jump = { ArrowLeft: v.s.frame - 1, ArrowRight: v.s.frame + 1, Home: 0, End: v.data.t - 1 }[event.key];
     const free = event.target === v.root || event.target === v.c.frame;
     if (jump !== undefined && free) move(jump);
@@ -308,7 +310,7 @@ async function view(el, raw, start, changed) { // the entry; `changed` hears of 
   v.c.play.addEventListener("click", play);
   connectSettings(v);
   connectKeys(v, move, play);
-  el.replaceChildren(v.root);
+  el.replaceChildren(keepKeys(v.root));
   draw(v);
   return Object.assign(v, { move: (frame) => frame !== v.s.frame && move(frame), stop: () => clearInterval(v.timer) });
 }
@@ -317,6 +319,7 @@ async function render({ model, el }) { // what anywidget calls
   const start = { ...model.get("start"), frame: model.get("frame") ?? 0 };
   const viewer = await view(el, model.get("data"), start, (name, value) => { model.set(name, value); model.save_changes(); });
   model.on("change:frame", () => viewer.move(model.get("frame")));
+  viewer.move(model.get("frame") ?? 0); // set while the pictures were decoded
   return viewer.stop;
 }
 

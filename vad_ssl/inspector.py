@@ -22,7 +22,7 @@ from .checkpoint import checkpoints, load_weights
 from .i3d import KINETICS, kinetics_weights
 from .kinetics_map import KineticsMap
 from .panels import Look, look_at, panels, read_clip, show_panels
-from .predict import Sight, build, load_detector, sight
+from .predict import Sight, build, doubt, load_detector, sight
 from .widgets import bundle, pack, palettes, picture, widget_class, write_page
 
 # %% ../nbs/52_inspector.ipynb #8bd3a175
@@ -118,13 +118,17 @@ def _stand_in(
 def _packed_look(
     name: str,
     seen: Look,
+    about: dict,  # what the detector says of itself
 ) -> dict:  # for the viewer
     "Maps of one detector, its classes and its routing."
-    packed = {"name": name, "activations": None, "routing": None}
+    packed = {"name": name, "activations": None, "routing": None, "doubt": ""}
     for key, x in zip(("loc1", "loc2", "valid"), seen):
         packed[key] = None if x is None else pack(x)
     if seen.activations is not None:
         packed["activations"] = seen.activations.tolist()
+        if not seen.activations.isfinite().all():
+            raise ValueError(f"{name}: its class activations are not finite; look at its weights")
+        packed["doubt"] = doubt(seen.activations.max().item(), about)
     if seen.routing is not None:
         packed["routing"] = {"shape": list(seen.routing.shape), **pack(seen.routing)}
     return packed
@@ -186,7 +190,8 @@ class Inspector:
         if not found:
             self.stand_in, found[""] = _stand_in(self.pixels, self.truth)
         self.looks = {name: look_at(x, self.pixels, second_view) for name, x in found.items()}
-        self.classes = list(classes or about.get("classes", ()))
+        self.classes = [*classes] or [*about.get("classes", ())]
+        self.about = about
         _refuse_misfits(self.pixels, self.truth, self.looks, self.classes)
 
     @property
@@ -212,23 +217,26 @@ class Inspector:
             "stand_in": self.stand_in,
             "classes": self.classes or numbered,
             "truth": None if self.truth is None else pack(self.truth),
-            "steps": [_packed_look(name, seen) for name, seen in self.looks.items()],
+            "steps": [_packed_look(name, seen, self.about) for name, seen in self.looks.items()],
             "palettes": palettes("magma", "viridis", "cividis"),
             "windows": (3, 5, 7),
         }
 
-    def _refuse_frame(self, frame: int):
+    def _refuse_start(self, frame: int = 0, ramp: float = 1.0):
         if not 0 <= frame < len(self.clip):
             raise ValueError(f"no frame {frame}; the clip holds 0..{len(self.clip) - 1}")
+        if not 0 <= ramp <= 1:
+            raise ValueError(f"ramp={ramp}: give a number from 0 to 1")
 
     def widget(self, frame: int = 0, ramp: float = 1.0):
         "The live viewer; its `frame` and `pixel` follow the mouse, and setting `frame` moves it."
-        self._refuse_frame(frame)
+        self._refuse_start(frame, ramp)
         return _viewer_class()(data=self.data(), frame=frame, start={"ramp": ramp})
 
-    def to_html(self, path: Path, **start) -> Path:
-        "Write the viewer as one page that needs no Python and no network; `start`: frame, ramp."
-        self._refuse_frame(start.get("frame", 0))
+    def to_html(self, path: Path, frame: int = 0, ramp: float = 1.0) -> Path:
+        "Write the viewer as one page that needs no Python and no network."
+        self._refuse_start(frame, ramp)
+        start = {"frame": int(frame), "ramp": float(ramp)}
         return write_page("inspector", self.data(), path, self.title, **start)
 
     def _repr_mimebundle_(self, **options):

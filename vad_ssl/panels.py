@@ -112,6 +112,14 @@ def look(
     return Look(*maps, *rest)
 
 # %% ../nbs/51_panels.ipynb #bdc8c141
+def _probabilities(x) -> Tensor:  # (t, h, w)
+    "A map from outside; ValueError if it is none."
+    x = torch.as_tensor(x, dtype=torch.float32).detach().cpu()
+    if not (x.numel() and 0 <= x.min() <= x.max() <= 1):
+        raise ValueError(f"a map has probabilities in [0, 1], {_span(x)}; of logits the sigmoid")
+    return x
+
+
 def look_at(
     x: nn.Module | np.ndarray,  # detector, or (t, h, w) probabilities in its place
     clip: Tensor,  # (3, t, h, w) in [0, 1]
@@ -126,10 +134,10 @@ def look_at(
         if isinstance(second_view, View):
             return look(x, clip, lambda b, size: second_view)
         return look(x, clip, second_view or mirror)
-    one = torch.as_tensor(x, dtype=torch.float32)
+    one = _probabilities(x)
     if second_view is None:
         return Look(one)
-    two = torch.as_tensor(second_view, dtype=torch.float32)
+    two = _probabilities(second_view)
     return Look(one, two, torch.ones_like(two))
 
 # %% ../nbs/51_panels.ipynb #a9454ba0

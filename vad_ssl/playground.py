@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .coherence import coherence_loss, coherence_weight, variance_mask
+from .coherence import check_window, coherence_loss, coherence_weight, variance_mask
 from .consistency import l2_consistency
 from .smoothness import gradient_mask, smoothness_loss
 from .widgets import bundle, palettes, write_page
@@ -121,6 +121,9 @@ class Playground:
             raise ValueError(f"{', '.join(sorted(unknown))}: choose from {[*SCENE, *_LOSS]}")
         if start.get("pulls", "Eq. 2") not in ("Eq. 2", "Eq. 3", "Eq. 5"):
             raise ValueError(f"pulls={start['pulls']!r}: choose Eq. 2, Eq. 3 or Eq. 5")
+        check_window(start.get("window", 5))
+        if not 0 <= start.get("ramp", 1) <= 1:
+            raise ValueError(f"ramp={start['ramp']}: give a number from 0 to 1")
         usual = {} if start.keys() & SCENE.keys() else SCENES["stands, 6 px apart"]
         self.start = SCENE | _LOSS | usual | start
 

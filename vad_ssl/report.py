@@ -9,6 +9,7 @@ __all__ = ['SHOWN', 'quartiles', 'moving_picture', 'curves', 'page', 'verdict', 
 import base64
 import html
 import io
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -186,10 +187,11 @@ def gap_closed(
     scores: pd.DataFrame,  # rows of `do`; the first method is the floor, the last the ceiling
     column: str,  # which score
 ) -> pd.Series:  # percent, one a method
-    "Share of the gap between floor and ceiling."
+    "Share of the gap between floor and ceiling; NaN where the ceiling is not above the floor."
     mean = scores.groupby("method", sort=False)[column].mean()
     floor, ceiling = mean.iloc[0], mean.iloc[-1]
-    return (100 * (mean - floor) / (ceiling - floor)).round(0)
+    room = ceiling - floor if ceiling > floor else math.nan
+    return (100 * (mean - floor) / room).round(0) + 0.0  # no -0
 
 # %% ../nbs/94_report.ipynb #a0e2f37d
 class _Arm(NamedTuple):
@@ -283,8 +285,9 @@ def _shown(scores: pd.DataFrame) -> pd.DataFrame:
     "The report's table."
     shown = scores[_COLUMNS].rename(columns=metric_name)
     for place, column in ((4, "f_map_50"), (5, "v_map_50")):
-        closed = gap_closed(scores, column).map("{:.0f}%".format)
-        shown.insert(place, f"gap closed, {column[0]}", scores.method.map(closed))
+        closed = gap_closed(scores, column).map(lambda x: "-" if math.isnan(x) else f"{x:.0f}%")
+        seeds = " (mean of seeds)" if scores.seed.nunique() > 1 else ""
+        shown.insert(place, f"gap closed, {column[0]}{seeds}", scores.method.map(closed))
     return shown
 
 
@@ -302,7 +305,8 @@ def write_report(
     about = _about(next(iter(runs.values())), scores.seed.unique().tolist())
     moving, *others = pictures.values()
     parts = [moving, _shown(scores), verdict(scores), about, *others]
-    (out / "report.html").write_text(page("Semi-supervised video action detection: demo", parts))
+    text = page("Semi-supervised video action detection: demo", parts)
+    (out / "report.html").write_text(text, encoding="utf-8")
     return out / "report.html"
 
 # %% ../nbs/94_report.ipynb #c2515bed

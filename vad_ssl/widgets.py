@@ -97,16 +97,22 @@ _PAGE = """<!doctype html>
 @media (prefers-color-scheme: dark) {{ body {{ background: #181a1b }} }}
 </style></head><body><main id="viewer">decoding ...</main>
 <script type="application/json" id="data">{data}</script>
+<noscript>This page is drawn by JavaScript, which is switched off here.</noscript>
 <script type="module">{js}
-const data = JSON.parse(document.getElementById("data").textContent);
-window.viewer = await view(document.getElementById("viewer"), data, {start}, () => {{}});
+try {{
+  const data = JSON.parse(document.getElementById("data").textContent);
+  window.viewer = await view(document.getElementById("viewer"), data, {start}, () => {{}});
+}} catch (error) {{
+  document.getElementById("viewer").textContent = `cannot be shown here: ${{error.message}}`;
+  throw error;
+}}
 </script></body></html>
 """
 
 
 def _in_script(data: dict) -> str:
-    "JSON that cannot end the script around it."
-    return json.dumps(data).replace("<", "\\u003c")
+    "JSON that cannot end the script around it; ValueError at NaN, which is none."
+    return json.dumps(data, allow_nan=False).replace("<", "\\u003c")
 
 
 def check_page(path: Path) -> Path:
@@ -135,7 +141,7 @@ def write_page(
         data=_in_script(data),
         start=json.dumps(start),
     )
-    write_atomic(check_page(path), page.encode())
+    write_atomic(check_page(path), page.encode("utf-8", "replace"))  # names of files may be odd
     return Path(path)
 
 
