@@ -7,6 +7,7 @@ from vad_ssl.actors import draw_video
 from vad_ssl.checkpoint import save_checkpoint
 from vad_ssl.checkpoint import save_weights
 from vad_ssl.detector import small_detector
+from vad_ssl.panels import Look
 from vad_ssl.panels import look
 from vad_ssl.panels import mirror
 from vad_ssl.panels import read_clip
@@ -22,7 +23,7 @@ import shutil
 import tempfile
 import torch
 
-from vad_ssl.inspector import Inspector, live_notebook, run_steps, serve
+from vad_ssl.inspector import Inspector, _packed_look, live_notebook, run_steps, serve
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +92,15 @@ def test_a_page_is_one_file_that_asks_nobody_for_anything(setup_1, setup_2):
         and write_page("inspector", data, home / "again.html", title, frame=0, ramp=1.0).read_text()
         == page
     )
+
+
+def test_a_detector_that_says_when_it_is_unsure_is_doubted_and_activations_that_are_no_numbers_are_refused():
+    answer = Look(torch.zeros(1, 2, 2), activations=torch.tensor([0.4, 0.2]))
+    said = _packed_look("a", answer, {"unsure": {"below": 0.7}})["doubt"]
+    assert said == "probably none of them: the best score, 0.40, is below 0.70"
+    assert _packed_look("a", answer, {})["doubt"] == ""
+    with pytest.raises(ValueError, match="a: its class activations are not finite"):
+        _packed_look("a", answer._replace(activations=torch.tensor([float("nan")])), {})
 
 
 def test_the_page_holds_the_maps_of_the_detector(setup_1, setup_2):

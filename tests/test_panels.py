@@ -139,12 +139,15 @@ def test_a_detector_without_routing_shows_none():
 def test_an_array_stands_for_a_detector(setup_1, setup_2):
     loc1 = setup_1.loc1
     loc2 = setup_1.loc2
+    clip = setup_1.clip
     model = setup_2.model
     seen = look_at(loc1, torch.rand(3, 8, 12, 14), loc2)
     assert isinstance(seen, Look)
     assert torch.equal(seen.loc1, torch.from_numpy(loc1)) and seen.valid.all()
     assert look_at(loc1, torch.rand(3, 8, 12, 14)).loc2 is None
     for x, second in ((model, loc2), (loc1, mirror), (loc1, mirror(1, 12))):
+        with pytest.raises(ValueError, match="a map has probabilities in .0, 1., not .* of logits"):
+            look_at(np.full((8, 4, 4), 3.0), clip)
         with pytest.raises(ValueError, match="second_view: give for a detector a View"):
             look_at(x, torch.rand(3, 8, 12, 14), second)
 
