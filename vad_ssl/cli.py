@@ -45,9 +45,10 @@ def _new_file(
     "A file that can be written and costs none of another kind, or fail before any work is done."
     if path.is_dir():
         raise ValueError(f"{path}: is a folder; give the name of a file")
-    there = path.read_bytes() if head and path.exists() else b""
-    if there and not there.startswith(head.encode()):
-        raise ValueError(f"{path}: exists and is something else; choose another name")
+    if head and path.exists():
+        with path.open("rb") as file:
+            if file.read(len(head)) not in (b"", head.encode()):
+                raise ValueError(f"{path}: exists and is something else; choose another name")
     _writable(path.parent)
     return path
 

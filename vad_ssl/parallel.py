@@ -88,9 +88,8 @@ def processes():  # Accelerate's PartialState: this process, of how many
 
     asked = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
     cpu = asked or not torch.accelerator.is_available()
-    return PartialState(
-        cpu=cpu, timeout=timedelta(days=7)
-    )  # while the first one scores, others wait
+    long = timedelta(days=7)  # for the others, while the first one scores
+    return PartialState(cpu=cpu, timeout=long)
 
 
 def engine(
