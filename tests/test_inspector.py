@@ -87,11 +87,8 @@ def test_a_page_is_one_file_that_asks_nobody_for_anything(setup_1, setup_2):
     assert "a &lt; b" in page and not re.search(asks, bare)
     assert page.count("</script>") == 2  # data cannot end the script early
     data, title = read_page(home / "page.html")
-    assert (
-        title == "a < b"
-        and write_page("inspector", data, home / "again.html", title, frame=0, ramp=1.0).read_text()
-        == page
-    )
+    again = write_page("inspector", data, home / "again.html", title, frame=0, ramp=1.0)
+    assert title == "a < b" and again.read_text() == page
 
 
 def test_a_detector_that_says_when_it_is_unsure_is_doubted_and_activations_that_are_no_numbers_are_refused():
