@@ -81,7 +81,8 @@ def test_a_page_is_one_file_that_asks_nobody_for_anything(setup_1, setup_2):
     home = setup_1.home
     film = setup_2.film
     truth = setup_2.truth
-    page = Inspector(film, model, truth=truth, title="a < b").to_html(home / "page.html").read_text()
+    shown = Inspector(film, model, truth=truth, title="a < b")
+    page = shown.to_html(home / "page.html").read_text()
     bare = re.sub(r"data:image/webp;base64,[A-Za-z0-9+/=]*", "", page)
     asks = r"""(src|href)=|https?://|@import|fetch\(|import\("""
     assert "a &lt; b" in page and not re.search(asks, bare)
