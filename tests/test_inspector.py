@@ -92,7 +92,7 @@ def test_a_page_is_one_file_that_asks_nobody_for_anything(setup_1, setup_2):
     assert title == "a < b" and again.read_text() == page
 
 
-def test_a_detector_that_says_when_it_is_unsure_is_doubted_and_activations_that_are_no_numbers_are_refused():
+def test_an_unsure_detector_is_doubted_and_activations_that_are_no_numbers_are_refused():
     answer = Look(torch.zeros(1, 2, 2), activations=torch.tensor([0.4, 0.2]))
     said = _packed_look("a", answer, {"unsure": {"below": 0.7}})["doubt"]
     assert said == "probably none of them: the best score, 0.40, is below 0.70"
