@@ -514,6 +514,7 @@ def test_a_move_of_the_playground_is_fast(page, playground):
       viewer.set({ across: k % 12 });
       return Number(viewer.root.dataset.milliseconds);
     })""")
+    print(f"{np.median(took):.0f} ms (median of {len(took)} moves), {took[0]:.0f} ms the first")
     assert np.median(took) < 50
 
 

@@ -27,9 +27,14 @@ class Cell(NamedTuple):
     source: str
 
 # %% ../nbs/91_cells.ipynb #60dc89f1
+def _as_python(source: str) -> str:
+    "Lines that begin with % or ! made comments, so that it can be parsed."
+    return re.sub(r"^[%!]", "#", source, flags=re.M)
+
+
 def _without_magics(source: str) -> str:
     "Lines that begin with % or ! made empty, unless they stand inside a string."
-    inside = _string_lines(re.sub(r"^[%!]", "#", source, flags=re.M))
+    inside = _string_lines(_as_python(source))
     lines = enumerate(source.splitlines(), 1)
     return "\n".join(
         "" if line[:1] in ("%", "!") and k not in inside else line for k, line in lines
@@ -63,8 +68,7 @@ def code_cells(
     for c in NBProcessor(Path(path)).nb.cells:
         if c.cell_type == "code":
             cell = Cell(c.get("id", "?"), c.directives_, c.source)
-            plain = re.sub(r"^[%!]", "#", c.source, flags=re.M)  # magics are no Python
-            if why := _wrong(cell._replace(source=plain)):
+            if why := _wrong(cell._replace(source=_as_python(c.source))):
                 raise NotebookError(f"{Path(path).name}, cell {cell.id}: {why}")
             found.append(cell._replace(source=_without_magics(c.source).strip("\n")))
     return found

@@ -169,8 +169,6 @@ class _RunStudy:
         base = studies.pretrained(base) if self.weights else base
         base = vary(base, **given, **budget)
         name = studies.file_name(self.name, base)
-        if min(self.seeds, self.jobs) < 1:
-            raise ValueError(f"seeds={self.seeds}, jobs={self.jobs}: give at least 1 of each")
         out = _writable(self.out)
         scores = studies.study(self.name, out, self.seeds, base, self.jobs, only=self.rows)
         lines = tables.details(scores, out)
